@@ -1,0 +1,179 @@
+//! Building blocks of the formats that are stored: varints and a reader that trusts nothing.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// Bytes that are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what} at byte {position}")]
+pub struct DecodeError {
+    /// What is wrong.
+    pub what: &'static str,
+    /// Where.
+    pub position: usize,
+}
+
+/// Appends an unsigned LEB128 number.
+pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Reads a buffer from front to back; every length is checked against what is there before it is believed.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the front of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Reader { bytes, position: 0 }
+    }
+
+    /// An error at the present position.
+    pub fn error(&self, what: &'static str) -> DecodeError {
+        DecodeError { what, position: self.position }
+    }
+
+    /// Bytes that are left.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// Bytes that were read.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Whether everything was read.
+    pub fn is_empty(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The next byte.
+    ///
+    /// # Errors
+    ///
+    /// The buffer ends.
+    pub fn byte(&mut self) -> Result<u8, DecodeError> {
+        let byte = *self.bytes.get(self.position).ok_or_else(|| self.error("ends early"))?;
+        self.position += 1;
+        Ok(byte)
+    }
+
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The buffer ends.
+    pub fn slice(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.position.checked_add(length).ok_or_else(|| self.error("ends early"))?;
+        let slice = self.bytes.get(self.position..end).ok_or_else(|| self.error("ends early"))?;
+        self.position = end;
+        Ok(slice)
+    }
+
+    /// The next `length` bytes as a part of `whole`, the buffer that this reader reads; nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// The buffer ends.
+    pub fn shared(&mut self, whole: &Bytes, length: usize) -> Result<Bytes, DecodeError> {
+        Ok(whole.slice_ref(self.slice(length)?))
+    }
+
+    /// The next 8 bytes as a little-endian number.
+    ///
+    /// # Errors
+    ///
+    /// The buffer ends.
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        let mut array = [0; 8];
+        array.copy_from_slice(self.slice(8)?);
+        Ok(u64::from_le_bytes(array))
+    }
+
+    /// The next varint, which must be in its shortest form.
+    ///
+    /// # Errors
+    ///
+    /// The buffer ends, or the number is longer than needed or than 64 bits.
+    pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        let mut number = 0u64;
+        for index in 0..10u32 {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if index == 9 && bits > 1 {
+                return Err(self.error("number above 64 bits"));
+            }
+            number |= bits << (7 * index);
+            if byte & 0x80 == 0 {
+                if byte == 0 && index > 0 {
+                    return Err(self.error("number is not in its shortest form"));
+                }
+                return Ok(number);
+            }
+        }
+        Err(self.error("number above 64 bits"))
+    }
+
+    /// A count of things of which each takes at least `bytes_each` bytes: refused if they cannot all be there.
+    ///
+    /// # Errors
+    ///
+    /// The buffer is too short for the count.
+    pub fn count(&mut self, bytes_each: usize) -> Result<usize, DecodeError> {
+        let count = self.varint()?;
+        let most = (self.remaining() / bytes_each.max(1)) as u64;
+        if count > most {
+            return Err(self.error("count above what is there"));
+        }
+        Ok(count as usize)
+    }
+
+    /// A length of bytes that must be there.
+    ///
+    /// # Errors
+    ///
+    /// The buffer is too short for the length.
+    pub fn length(&mut self) -> Result<usize, DecodeError> {
+        self.count(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn varints_round_trip(number: u64) {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, number);
+            let mut reader = Reader::new(&bytes);
+            prop_assert_eq!(reader.varint(), Ok(number));
+            prop_assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn long_forms_and_overflows_are_refused() {
+        for bytes in [&[0x80, 0x00][..], &[0xff; 10], &[0xff; 3]] {
+            assert!(Reader::new(bytes).varint().is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn counts_above_what_is_there_are_refused() {
+        let mut bytes = Vec::new();
+        put_varint(&mut bytes, u64::MAX);
+        assert!(Reader::new(&bytes).count(1).is_err());
+    }
+}

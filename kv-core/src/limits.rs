@@ -1,0 +1,117 @@
+//! Every bound of the system, in one place.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+
+/// Longest key that any configuration may allow, in bytes.
+pub const KEY_BYTES_MAX: usize = 1_024;
+
+/// Most replicas that one key may have; owners of a key fit a 32-bit set.
+pub const REPLICAS_MAX: usize = 16;
+
+/// The bounds of a node. Past each of them stands a clear error and nothing is lost.
+///
+/// Sizes are bytes, times are milliseconds. All nodes of a cluster should use the same values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Longest key, 1 to 1,024.
+    pub key_bytes_max: usize,
+    /// Largest value that a put accepts.
+    pub value_bytes_max: usize,
+    /// Largest encoded record (all siblings with their pasts) that a coordinator lets a put leave behind.
+    pub record_bytes_max: usize,
+    /// Most versions of one key that a coordinator lets a put leave behind.
+    pub siblings_max: usize,
+    /// Largest frame that a transport carries; at least (N + 1) × `record_bytes_max`.
+    pub frame_bytes_max: usize,
+    /// Most keys in one `get_many` or `put_many`.
+    pub batch_keys_max: usize,
+    /// Client operations that one node coordinates at a time; more are refused as overloaded.
+    pub operations_max: usize,
+    /// Mutations that may wait for the writer of one store; more are refused as overloaded.
+    pub mutations_max: usize,
+    /// Most mutations that the writer commits as one batch.
+    pub commit_batch_max: usize,
+    /// Requests in flight to one peer over one transport; more are refused as overloaded.
+    pub requests_in_flight_max: usize,
+    /// Buckets in the bucket table.
+    pub buckets_max: usize,
+    /// Deadline of an operation that names none.
+    pub deadline_ms_default: u64,
+    /// Longest deadline that an operation may ask for.
+    pub deadline_ms_max: u64,
+    /// How long a read waits for an owner before it asks one more.
+    pub hedge_delay_ms: u64,
+    /// How far a clock may be from those of its peers before the node refuses to coordinate writes.
+    pub clock_drift_ms_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            key_bytes_max: KEY_BYTES_MAX,
+            value_bytes_max: 1 << 20,
+            record_bytes_max: 4 << 20,
+            siblings_max: 64,
+            frame_bytes_max: 20 << 20,
+            batch_keys_max: 1_000,
+            operations_max: 16_384,
+            mutations_max: 16_384,
+            commit_batch_max: 1_024,
+            requests_in_flight_max: 8_192,
+            buckets_max: 1_024,
+            deadline_ms_default: 2_000,
+            deadline_ms_max: 60_000,
+            hedge_delay_ms: 20,
+            clock_drift_ms_max: 60_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks the bounds against each other for a replication factor of `replicas`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidConfiguration`] names the bound and the range it has to be in.
+    pub fn check(&self, replicas: usize) -> Result<(), Error> {
+        let bad = |what: String| Err(Error::new(ErrorKind::InvalidConfiguration, what));
+        if self.key_bytes_max == 0 || self.key_bytes_max > KEY_BYTES_MAX {
+            return bad(format!("key_bytes_max must be 1 to {KEY_BYTES_MAX}, not {}", self.key_bytes_max));
+        }
+        if self.record_bytes_max < self.value_bytes_max + self.key_bytes_max + 1_024 {
+            return bad(format!(
+                "record_bytes_max ({}) must exceed value_bytes_max ({}) by the key and 1,024 bytes of metadata",
+                self.record_bytes_max, self.value_bytes_max
+            ));
+        }
+        let frame = (replicas + 1) * self.record_bytes_max;
+        if self.frame_bytes_max < frame {
+            return bad(format!(
+                "frame_bytes_max ({}) must be at least (N + 1) x record_bytes_max = {frame}",
+                self.frame_bytes_max
+            ));
+        }
+        if self.frame_bytes_max > u32::MAX as usize / 2 {
+            return bad(format!("frame_bytes_max must be below 2 GiB, not {}", self.frame_bytes_max));
+        }
+        let positive = [
+            ("siblings_max", self.siblings_max),
+            ("batch_keys_max", self.batch_keys_max),
+            ("operations_max", self.operations_max),
+            ("mutations_max", self.mutations_max),
+            ("commit_batch_max", self.commit_batch_max),
+            ("requests_in_flight_max", self.requests_in_flight_max),
+            ("buckets_max", self.buckets_max),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return bad(format!("{name} must be at least 1"));
+        }
+        if self.deadline_ms_default == 0 || self.deadline_ms_default > self.deadline_ms_max {
+            return bad("deadline_ms_default must be 1 to deadline_ms_max".into());
+        }
+        Ok(())
+    }
+}

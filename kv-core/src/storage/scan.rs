@@ -1,0 +1,72 @@
+use std::ops::Range;
+
+/// A half-open range of keys, read in pages.
+#[derive(Debug, Clone, Copy)]
+pub struct ScanRange<'a> {
+    /// The first key of the range.
+    pub start: &'a [u8],
+    /// The first key behind the range; empty for none.
+    pub end: &'a [u8],
+    /// Go on behind this key, the last of the page before.
+    pub after: Option<&'a [u8]>,
+}
+
+impl ScanRange<'_> {
+    /// Whether `key` lies in the range and behind `after`.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= self.start
+            && (self.end.is_empty() || key < self.end)
+            && self.after.is_none_or(|after| key > after)
+    }
+}
+
+/// Entries of a scan, bounded in number and bytes. Reusable.
+#[derive(Debug)]
+pub struct Page {
+    bytes: Vec<u8>,
+    entries: Vec<(Range<usize>, Range<usize>)>,
+    entries_max: usize,
+    bytes_max: usize,
+}
+
+impl Page {
+    /// An empty page that is full at `entries_max` entries or, with at least one entry, at `bytes_max` bytes.
+    pub fn new(entries_max: usize, bytes_max: usize) -> Self {
+        Page { bytes: Vec::new(), entries: Vec::new(), entries_max: entries_max.max(1), bytes_max }
+    }
+
+    /// Appends an entry and says whether there is room for another.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.entries.push((start..middle, middle..self.bytes.len()));
+        !self.is_full()
+    }
+
+    /// Whether the page has reached one of its bounds: then there may be more in the range.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= self.entries_max || self.bytes.len() >= self.bytes_max
+    }
+
+    /// The entries, keys ascending.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|(key, value)| (self.slice(key), self.slice(value)))
+    }
+
+    /// The last key, after which the next page goes on.
+    pub fn last_key(&self) -> Option<&[u8]> {
+        self.entries.last().map(|(key, _)| self.slice(key))
+    }
+
+    /// Empties the page for reuse.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    fn slice(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+}

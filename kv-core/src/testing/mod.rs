@@ -1,0 +1,7 @@
+//! Conformance suites for the five traits, the reference storage, and the simulator.
+
+pub mod partitioner;
+pub mod replication;
+pub mod resolver;
+pub mod storage;
+pub mod transport;
