@@ -8,6 +8,7 @@ pub mod time;
 
 pub mod codec;
 pub mod key;
+pub mod mutants;
 
 pub mod causality;
 
@@ -17,7 +18,18 @@ pub mod resolver;
 pub mod storage;
 pub mod transport;
 
+pub mod record;
+
+pub mod bucket;
 pub mod layout;
+
+pub mod command;
+pub mod view;
+pub mod wire;
+
+pub mod replica;
+
+pub mod machine;
 
 #[cfg(feature = "testing")]
 pub mod testing;

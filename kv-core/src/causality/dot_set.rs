@@ -2,6 +2,7 @@ use smallvec::SmallVec;
 
 use crate::causality::{Actor, Dot};
 use crate::codec::{DecodeError, Reader, put_varint};
+use crate::mutants::{self, Mutant};
 
 /// An exact set of dots: per actor all counters up to one, and the single counters above it (a version vector with exceptions;
 /// Preguiça et al., "Dotted version vectors", 2010). Nothing is ever rounded up.
@@ -35,6 +36,10 @@ impl Entry {
 
     fn insert(&mut self, counter: u64) {
         if counter <= self.upto {
+            return;
+        }
+        if mutants::on(Mutant::ContextIsRoundedUp) {
+            self.upto = counter;
             return;
         }
         if let Err(place) = self.above.binary_search(&counter) {

@@ -10,4 +10,5 @@ pub use clock::{Clock, PeerClocks};
 pub use context::{Context, ContextToken};
 pub use dot::{Actor, Dot};
 pub use dot_set::DotSet;
+pub(crate) use dot_set::{decode_actor, encode_actor};
 pub use stamp::Stamp;

@@ -1,0 +1,76 @@
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::causality::{ContextToken, Dot, Stamp};
+use crate::command::Explain;
+use crate::error::Error;
+use crate::ids::{Incarnation, NodeId};
+
+/// One live version of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sibling {
+    /// The value.
+    pub value: Bytes,
+    /// The name of the write; that of the highest part for a combined value.
+    pub dot: Dot,
+    /// When it was stamped.
+    pub stamp: Stamp,
+}
+
+/// What a get found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetAnswer {
+    /// The concurrent values: none for a key that is not there, one usually, more where writers were concurrent and the bucket keeps siblings.
+    pub values: Vec<Sibling>,
+    /// What was seen, tombstones included, to be given with the put that replaces it.
+    pub context: ContextToken,
+    /// Who answered with what, if that was asked for.
+    pub explain: Option<Box<Explain>>,
+}
+
+/// A replica's acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ack {
+    /// The replica.
+    pub node: NodeId,
+    /// The life of its store in which it committed.
+    pub incarnation: Incarnation,
+}
+
+/// What an applied put says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutApplied {
+    /// The name of the write; none for a delete that found nothing to delete.
+    pub dot: Option<Dot>,
+    /// What the put replaced and itself: exactly its own context plus its own dot.
+    pub context: ContextToken,
+    /// The replicas that committed it by the time of the answer.
+    pub acks: Vec<Ack>,
+    /// Who acknowledged and who did not, if that was asked for.
+    pub explain: Option<Box<Explain>>,
+}
+
+/// The three ways in which a put can end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum PutResult {
+    /// It is stored as durably and as often as was asked.
+    Applied(PutApplied),
+    /// It has not happened and will not.
+    NotApplied(Error),
+    /// It may have happened, may appear later, or may never.
+    Indeterminate(Error),
+}
+
+impl PutResult {
+    /// The answer of an applied put, or the error of one that was not or may not have been.
+    ///
+    /// # Errors
+    ///
+    /// The error of the other two cases.
+    pub fn into_result(self) -> Result<PutApplied, Error> {
+        match self {
+            PutResult::Applied(applied) => Ok(applied),
+            PutResult::NotApplied(error) | PutResult::Indeterminate(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What clients ask of a node and what they are told.
+
+mod answer;
+mod explain;
+mod request;
+
+pub use answer::{Ack, GetAnswer, PutApplied, PutResult, Sibling};
+pub use explain::{Decision, Explain, ExplainedReplica, ExplainedVersion, ReplicaState};
+pub use request::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};

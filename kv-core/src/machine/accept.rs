@@ -1,0 +1,37 @@
+use crate::error::ErrorKind;
+use crate::record::EncodedRecord;
+use crate::replica::{Merge, MergeGroup};
+use crate::view::View;
+use crate::wire::WriteItem;
+
+/// Checks the records of a peer's write, outside every lock, and makes the mutation of them.
+///
+/// # Errors
+///
+/// The kind of refusal, for the whole request: [`ErrorKind::UnknownBucket`], [`ErrorKind::NotOwner`] or [`ErrorKind::InvalidFrame`] for a
+/// record that fails its checksum.
+pub fn accept_writes<T>(
+    view: &View,
+    reply: Option<T>,
+    items: Vec<WriteItem>,
+) -> Result<MergeGroup<T>, (Option<T>, ErrorKind)> {
+    let mut merges = Vec::with_capacity(items.len());
+    for item in items {
+        match accept(view, item) {
+            Ok(merge) => merges.push(merge),
+            Err(kind) => return Err((reply, kind)),
+        }
+    }
+    Ok(MergeGroup { reply, items: merges })
+}
+
+fn accept(view: &View, item: WriteItem) -> Result<Merge, ErrorKind> {
+    let bucket = view.bucket_by_id(item.bucket).ok_or(ErrorKind::UnknownBucket)?;
+    let token = view.token(&item.key);
+    if !view.owners(bucket, token).contains(&view.node()) {
+        return Err(ErrorKind::NotOwner);
+    }
+    let record =
+        EncodedRecord::check(item.record, bucket.id, &item.key).map_err(|_| ErrorKind::InvalidFrame)?;
+    Ok(Merge { bucket: bucket.clone(), key: item.key, token, record, sources: item.sources })
+}

@@ -1,0 +1,72 @@
+use smallvec::SmallVec;
+
+use crate::command::{GetAnswer, PutResult};
+use crate::error::Error;
+use crate::ids::{NodeId, OpId};
+use crate::machine::ResolveRequest;
+use crate::replica::Mutation;
+use crate::wire::{ReadItem, RequestBody};
+
+/// What the machine wants done. `T` names whoever waits for an outcome.
+#[derive(Debug)]
+pub enum Effect<T> {
+    /// Read these records from the local store and come back with [`crate::machine::Event::Read`].
+    Read(SmallVec<[LocalRead; 1]>),
+    /// Call [`crate::machine::resolve`] and come back with [`crate::machine::Event::Resolved`].
+    Resolve(Box<ResolveRequest>),
+    /// Send this request to that peer and come back with [`crate::machine::Event::Answer`] and the token.
+    Call {
+        /// The peer.
+        peer: NodeId,
+        /// The request.
+        body: RequestBody,
+        /// How long its answer is waited for, in microseconds.
+        timeout_us: u64,
+        /// To be given back with the answer.
+        token: CallToken,
+    },
+    /// Queue this for the writer of the store.
+    Mutate(Mutation<T>),
+    /// Tell whoever waits.
+    Complete {
+        /// Who waits.
+        ticket: T,
+        /// What for.
+        outcome: Outcome,
+    },
+}
+
+/// One read of the local store.
+#[derive(Debug)]
+pub struct LocalRead {
+    /// The operation that asks.
+    pub op: OpId,
+    /// What it asks.
+    pub item: ReadItem,
+}
+
+/// Says what an answer belongs to: for each item of the request the operation and which of its owners was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallToken {
+    /// Reads.
+    Read(SmallVec<[(OpId, u8); 1]>),
+    /// Writes.
+    Write(SmallVec<[(OpId, u8); 1]>),
+    /// A forwarded put.
+    Forward(OpId, u64),
+    /// A repair, whose answer nobody waits for.
+    Repair,
+}
+
+/// How a client's operation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Of a get.
+    Get(Result<GetAnswer, Error>),
+    /// Of a put or delete.
+    Put(PutResult),
+    /// Of a get of many keys.
+    GetMany(Vec<Result<GetAnswer, Error>>),
+    /// Of a put of many keys.
+    PutMany(Vec<PutResult>),
+}

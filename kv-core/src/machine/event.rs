@@ -1,0 +1,54 @@
+use crate::error::Error;
+use crate::ids::{Incarnation, NodeId, OpId};
+use crate::machine::{CallToken, PreparedGet, PreparedPut, Resolution};
+use crate::replica::Minted;
+use crate::storage::CommitError;
+use crate::transport::CallError;
+use crate::wire::{AnswerBody, ReadAnswer};
+
+/// What happens to the machine. `T` names whoever waits for an outcome.
+#[derive(Debug)]
+pub enum Event<T> {
+    /// A client reads.
+    Get(T, PreparedGet),
+    /// A client writes.
+    Put(T, PreparedPut),
+    /// A client reads many keys; a key that was refused at the door keeps its place.
+    GetMany(T, Vec<Result<PreparedGet, Error>>),
+    /// A client writes many keys; a key that was refused at the door keeps its place.
+    PutMany(T, Vec<Result<PreparedPut, Error>>),
+    /// A peer hands over a put that is prepared like a client's.
+    Forwarded {
+        /// Who waits.
+        ticket: T,
+        /// The peer and the life of its store.
+        from: (NodeId, Incarnation),
+        /// The peer's number for the request.
+        id: u64,
+        /// The lowest of the peer's numbers that is not settled.
+        floor: u64,
+        /// The put.
+        put: Result<PreparedPut, Error>,
+    },
+    /// A record was read from the local store.
+    Read(OpId, ReadAnswer),
+    /// Answers were merged.
+    Resolved(OpId, Box<Result<Resolution, Error>>),
+    /// The writer made versions (or refused to) and is about to commit them.
+    Minted(Vec<Minted>),
+    /// The writer's commit ended.
+    Committed(Vec<OpId>, Incarnation, Result<(), CommitError>),
+    /// A peer answered, or did not.
+    Answer(CallToken, NodeId, Result<PeerAnswer, CallError>),
+    /// Time passed.
+    Tick,
+}
+
+/// A peer's answer.
+#[derive(Debug, Clone)]
+pub struct PeerAnswer {
+    /// The life of the peer's store.
+    pub incarnation: Incarnation,
+    /// What it said.
+    pub body: AnswerBody,
+}

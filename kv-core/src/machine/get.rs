@@ -1,0 +1,275 @@
+use crate::command::{Explain, ExplainedReplica, ExplainedVersion, GetAnswer, ReplicaState};
+use crate::error::{Error, ErrorKind};
+use crate::ids::Epoch;
+use crate::machine::operation::Step;
+use crate::machine::outbox::Outbox;
+use crate::machine::read_quorum::{ReadQuorum, Replica};
+use crate::machine::{Effect, PreparedGet, Resolution, ResolveRequest, Target};
+use crate::record::{EncodedRecord, Record};
+use crate::replica::Merge;
+use crate::view::View;
+use crate::wire::{ReadAnswer, WriteItem};
+
+/// Coordinates one get: asks R owners, answers, and brings those up to date that were behind.
+#[derive(Debug)]
+pub(super) struct GetWork {
+    pub(super) target: Target,
+    quorum: ReadQuorum,
+    explain: bool,
+    phase: Phase,
+    /// What the answer was made of; kept for the repair.
+    resolution: Option<Box<Resolution>>,
+    resolved_records: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waits for enough answers.
+    Collecting,
+    /// Enough answers are being merged.
+    Resolving,
+    /// The client was answered; waits for the owners that were asked but have not answered.
+    Repairing,
+    /// All answers are being merged for the repair.
+    ResolvingRepair,
+    Done,
+}
+
+/// What a step of a get comes to.
+pub(super) type GetStep = Option<Result<GetAnswer, Error>>;
+
+impl GetWork {
+    pub(super) fn new(get: PreparedGet) -> Self {
+        let quorum = ReadQuorum::new(get.needed, get.target.owners.len());
+        GetWork {
+            target: get.target,
+            quorum,
+            explain: get.explain,
+            phase: Phase::Collecting,
+            resolution: None,
+            resolved_records: 0,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    pub(super) fn begin<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        step.begin_read(&self.target, &mut self.quorum, outbox);
+    }
+
+    pub(super) fn answer<T>(
+        &mut self,
+        step: Step<'_>,
+        index: u8,
+        answer: Result<ReadAnswer, &crate::transport::CallError>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> GetStep {
+        match answer {
+            Ok(answer) => self.quorum.answer(index, answer, step.local(&self.target), &self.target),
+            Err(error) => self.quorum.fail(index, error),
+        }
+        self.advance(step, outbox)
+    }
+
+    /// Asks one more owner, because those that were asked are slow.
+    pub(super) fn hedge<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        if self.phase == Phase::Collecting {
+            step.read_more(&self.target, &mut self.quorum, 1, outbox);
+        }
+    }
+
+    pub(super) fn deadline<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> GetStep {
+        match self.phase {
+            Phase::Collecting => {
+                let message = "the get's deadline passed before enough replicas answered";
+                let error = self.quorum.shortfall(ErrorKind::DeadlineExceeded, message, &self.target.owners);
+                self.repair(step, outbox);
+                Some(Err(error))
+            }
+            Phase::Repairing => {
+                self.repair(step, outbox);
+                None
+            }
+            Phase::Resolving | Phase::ResolvingRepair | Phase::Done => None,
+        }
+    }
+
+    pub(super) fn resolved<T>(
+        &mut self,
+        step: Step<'_>,
+        result: Result<Resolution, Error>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> GetStep {
+        match (self.phase, result) {
+            (Phase::Resolving, Ok(mut resolution)) => {
+                let answer = GetAnswer {
+                    values: std::mem::take(&mut resolution.values),
+                    context: std::mem::take(&mut resolution.context),
+                    explain: self.explain.then(|| Box::new(self.explain(step.view, &resolution))),
+                };
+                self.resolution = Some(Box::new(resolution));
+                self.answered(step, outbox);
+                Some(Ok(answer))
+            }
+            (Phase::Resolving, Err(error)) => {
+                self.phase = Phase::Done;
+                Some(Err(error))
+            }
+            (Phase::ResolvingRepair, Ok(resolution)) => {
+                self.send_repairs(step, &resolution, outbox);
+                None
+            }
+            _ => {
+                self.phase = Phase::Done;
+                None
+            }
+        }
+    }
+
+    fn advance<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> GetStep {
+        match self.phase {
+            Phase::Collecting if self.quorum.is_reached() => {
+                self.phase = Phase::Resolving;
+                self.resolve(step, outbox);
+                None
+            }
+            Phase::Collecting if self.quorum.is_hopeless() => {
+                let message = "too few replicas can answer the get";
+                let error = self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
+                self.answered(step, outbox);
+                Some(Err(error))
+            }
+            Phase::Collecting => {
+                let missing = self.quorum.missing();
+                step.read_more(&self.target, &mut self.quorum, missing, outbox);
+                None
+            }
+            Phase::Repairing if self.quorum.waiting() == 0 => {
+                self.repair(step, outbox);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn resolve<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        let mut records = self.quorum.records();
+        if records.is_empty() {
+            records.push(empty(&self.target));
+        }
+        self.resolved_records = records.len();
+        outbox.effect(Effect::Resolve(Box::new(ResolveRequest {
+            op: step.op,
+            bucket: self.target.bucket.clone(),
+            key: self.target.key.clone(),
+            records,
+            secret: *step.view.secret(),
+        })));
+    }
+
+    /// The client has its answer. What was damaged is healed from every other owner.
+    fn answered<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        if self.quorum.has_damage() {
+            step.read_more(&self.target, &mut self.quorum, usize::MAX, outbox);
+        }
+        self.phase = Phase::Repairing;
+        if self.quorum.waiting() == 0 {
+            self.repair(step, outbox);
+        }
+    }
+
+    fn repair<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        let records = self.quorum.records();
+        let same = self.resolved_records.max(1) == records.len().max(1);
+        match self.resolution.take() {
+            // Later answers brought nothing new: what was answered is what is sent.
+            Some(resolution) if same && !records.is_empty() => self.send_repairs(step, &resolution, outbox),
+            _ if records.is_empty() && !self.quorum.has_damage() => self.phase = Phase::Done,
+            _ => {
+                self.phase = Phase::ResolvingRepair;
+                self.resolve(step, outbox);
+            }
+        }
+    }
+
+    fn send_repairs<T>(&mut self, step: Step<'_>, resolution: &Resolution, outbox: &mut Outbox<'_, T>) {
+        self.phase = Phase::Done;
+        let sources = self.quorum.sources(&self.target.owners);
+        for (owner, replica) in self.target.owners.iter().zip(&self.quorum.replicas) {
+            if !is_behind(replica, &resolution.encoded, &resolution.record) {
+                continue;
+            }
+            if *owner == step.view.node() {
+                let merge = Merge {
+                    bucket: self.target.bucket.clone(),
+                    key: self.target.key.clone(),
+                    token: self.target.token,
+                    record: resolution.encoded.clone(),
+                    sources: sources.clone(),
+                };
+                outbox.repair_local(merge);
+            } else {
+                let item = WriteItem {
+                    bucket: self.target.bucket.id,
+                    epoch: Epoch(0),
+                    key: self.target.key.clone(),
+                    record: resolution.encoded.to_bytes(),
+                    sources: sources.clone(),
+                };
+                outbox.repair(*owner, step.op, item, step.timeout_us());
+            }
+        }
+    }
+
+    fn explain(&self, view: &View, resolution: &Resolution) -> Explain {
+        let replicas = self.target.owners.iter().zip(&self.quorum.replicas).map(|(node, replica)| {
+            let repaired = is_behind(replica, &resolution.encoded, &resolution.record);
+            let (state, record) = match replica {
+                Replica::NotAsked => (ReplicaState::NotAsked, None),
+                Replica::Waiting => (ReplicaState::Waiting, None),
+                Replica::Absent => (ReplicaState::Answered, None),
+                Replica::Record(record) => (ReplicaState::Answered, Some(record)),
+                Replica::Recovering(record) => (ReplicaState::Recovering, Some(record)),
+                Replica::Damaged => (ReplicaState::Failed(ErrorKind::Damaged), None),
+                Replica::Failed(kind) => (ReplicaState::Failed(*kind), None),
+            };
+            let versions = record.and_then(|record| record.decode().ok()).unwrap_or_default();
+            let won = |version: &crate::record::Version| {
+                resolution.record.versions().iter().any(|kept| kept.dot == version.dot)
+            };
+            let versions = versions.versions().iter().map(|version| ExplainedVersion {
+                dot: version.dot,
+                stamp: version.stamp,
+                value_bytes: version.value.as_ref().map(bytes::Bytes::len),
+                won: won(version),
+            });
+            ExplainedReplica { node: *node, state, versions: versions.collect(), repaired }
+        });
+        Explain {
+            coordinator: view.node(),
+            token: self.target.token,
+            partition: view.layout.partitioning().partition(self.target.token),
+            layout: view.layout.version(),
+            needed: self.quorum.needed as u8,
+            replicas: replicas.collect(),
+            decision: resolution.decision.clone(),
+        }
+    }
+}
+
+/// Whether an owner that answered so lacks something of the merged record.
+fn is_behind(replica: &Replica, merged: &EncodedRecord, record: &Record) -> bool {
+    match replica {
+        Replica::Absent => !record.is_empty(),
+        Replica::Record(theirs) => theirs != merged,
+        Replica::Recovering(_) | Replica::Damaged => true,
+        Replica::NotAsked | Replica::Waiting | Replica::Failed(_) => false,
+    }
+}
+
+/// The record of a key that no owner has: what a damaged owner is healed with when the others have nothing.
+fn empty(target: &Target) -> EncodedRecord {
+    EncodedRecord::encode(&Record::new(), target.bucket.id, &target.key)
+}

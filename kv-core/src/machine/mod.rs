@@ -1,0 +1,30 @@
+//! The node as a state machine: events in, effects out. No I/O, no clock, no randomness.
+//!
+//! [`NodeMachine`] coordinates client operations. Its driver (the runtime of `kv-net`, or the simulator) turns the world into [`Event`]s and
+//! carries out the [`Effect`]s. What needs no state is a function beside it: [`prepare`] checks commands, [`resolve`] merges what replicas answered,
+//! [`local_get`] serves a get that one local record answers, and [`accept_writes`] checks a peer's records.
+
+mod accept;
+mod door;
+mod effect;
+mod event;
+mod forwards;
+mod get;
+mod local_get;
+mod many;
+mod node;
+mod operation;
+mod outbox;
+pub mod prepare;
+mod put;
+mod read_quorum;
+mod resolve;
+
+pub use accept::accept_writes;
+pub use door::{Admitted, Door};
+pub use effect::{CallToken, Effect, LocalRead, Outcome};
+pub use event::{Event, PeerAnswer};
+pub use local_get::local_get;
+pub use node::{MachineStats, NodeMachine};
+pub use prepare::{PreparedGet, PreparedPut, Target};
+pub use resolve::{Resolution, ResolveRequest, resolve};

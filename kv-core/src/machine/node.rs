@@ -1,0 +1,460 @@
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crate::command::{GetAnswer, PutResult};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{Incarnation, NodeId, OpId};
+use crate::limits::Limits;
+use crate::machine::forwards::Forwards;
+use crate::machine::get::GetWork;
+use crate::machine::many::{Many, Part};
+use crate::machine::operation::{Next, Operation, Step, Waiter, Work};
+use crate::machine::outbox::Outbox;
+use crate::machine::put::PutWork;
+use crate::machine::{CallToken, Effect, Event, Outcome, PeerAnswer, PreparedGet, PreparedPut};
+use crate::mutants::{self, Mutant};
+use crate::time::Now;
+use crate::transport::CallError;
+use crate::view::View;
+use crate::wire::{AnswerBody, Forward, ForwardAnswer, ReadAnswer, RequestBody};
+
+/// Coordinates the operations of one node. Fed with [`Event`]s, it hands back [`Effect`]s; it does nothing by itself.
+///
+/// `T` names whoever waits for an outcome; the machine only hands it back.
+#[derive(Debug)]
+pub struct NodeMachine<T> {
+    operations: BTreeMap<OpId, Box<Operation<T>>>,
+    manies: BTreeMap<u64, Many<T>>,
+    timers: BinaryHeap<Reverse<(u64, OpId)>>,
+    last_op: u64,
+    last_many: u64,
+    last_forward: u64,
+    /// Operations whose client still waits.
+    waiting: usize,
+    forwards: Forwards,
+    /// The puts that were handed to owners and are not settled.
+    forwarding: BTreeMap<u64, OpId>,
+    peers: BTreeMap<NodeId, Incarnation>,
+    limits: Limits,
+    stats: MachineStats,
+}
+
+/// Counts of what a machine did since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MachineStats {
+    /// Gets that ended with an answer.
+    pub gets_answered: u64,
+    /// Gets that failed.
+    pub gets_failed: u64,
+    /// Puts and deletes that were applied.
+    pub puts_applied: u64,
+    /// Puts and deletes that were not.
+    pub puts_not_applied: u64,
+    /// Puts and deletes whose outcome is unknown.
+    pub puts_indeterminate: u64,
+    /// Records sent to owners that were behind, this node among them.
+    pub repairs: u64,
+    /// Puts handed to an owner.
+    pub forwarded: u64,
+    /// Operations refused because too many were under way.
+    pub shed: u64,
+}
+
+impl<T> NodeMachine<T> {
+    /// A machine with nothing under way.
+    pub fn new(limits: Limits) -> Self {
+        NodeMachine {
+            operations: BTreeMap::new(),
+            manies: BTreeMap::new(),
+            timers: BinaryHeap::new(),
+            last_op: 0,
+            last_many: 0,
+            last_forward: 0,
+            waiting: 0,
+            forwards: Forwards::default(),
+            forwarding: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            limits,
+            stats: MachineStats::default(),
+        }
+    }
+
+    /// Operations whose clients wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// What the machine did so far.
+    pub fn stats(&self) -> MachineStats {
+        self.stats
+    }
+
+    /// When the machine wants the next [`Event::Tick`], on the monotonic clock.
+    pub fn next_wakeup_us(&self) -> Option<u64> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one event and appends what is to be done to `effects`.
+    pub fn handle(&mut self, view: &View, now: Now, event: Event<T>, effects: &mut Vec<Effect<T>>) {
+        let mut outbox = Outbox::new(effects, self.limits.frame_bytes_max / 2);
+        let at = (view, now);
+        match event {
+            Event::Get(ticket, get) => self.begin_get(at, Waiter::Ticket(ticket), Ok(get), &mut outbox),
+            Event::Put(ticket, put) => self.begin_put(at, Waiter::Ticket(ticket), Ok(put), &mut outbox),
+            Event::GetMany(ticket, gets) => self.get_many(at, ticket, gets, &mut outbox),
+            Event::PutMany(ticket, puts) => self.put_many(at, ticket, puts, &mut outbox),
+            Event::Forwarded { ticket, from: (node, incarnation), id, floor, put } => {
+                // A repeated request is not answered: the first one is, and its answer is the true one.
+                let fresh = self.forwards.admit(node, incarnation, id, floor);
+                if fresh || mutants::on(Mutant::ForwardRunsTwice) {
+                    self.begin_put(at, Waiter::Ticket(ticket), put, &mut outbox);
+                }
+            }
+            Event::Read(op, answer) => self.with(at, op, &mut outbox, |operation, step, outbox| {
+                let Some(local) = step.local(operation.target()) else { return Next::Wait };
+                operation.read_answer(step, local, Ok(answer), outbox)
+            }),
+            Event::Resolved(op, result) => {
+                self.with(at, op, &mut outbox, |operation, step, outbox| match &mut operation.work {
+                    Work::Get(get) => Next::from(get.resolved(step, *result, outbox)),
+                    Work::Put(put) => Next::from(put.resolved(step, *result, outbox)),
+                })
+            }
+            Event::Minted(minted) => {
+                for minted in minted {
+                    self.with_put(at, minted.op, &mut outbox, |put, step, outbox| {
+                        put.minted(step, minted.result, outbox)
+                    });
+                }
+            }
+            Event::Committed(ops, incarnation, result) => {
+                let result = result.map(|()| incarnation).map_err(|error| error.kind());
+                for op in ops {
+                    self.with_put(at, op, &mut outbox, |put, step, _| put.committed(step, result));
+                }
+            }
+            Event::Answer(token, peer, result) => self.answer(at, token, peer, result, &mut outbox),
+            Event::Tick => self.tick(at, &mut outbox),
+        }
+        self.stats.repairs += outbox.repairs_sent();
+        outbox.flush();
+    }
+
+    fn begin_get(
+        &mut self,
+        at: (&View, Now),
+        waiter: Waiter<T>,
+        get: Result<PreparedGet, Error>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        let get = match get.and_then(|get| self.admit().map(|()| get)) {
+            Ok(get) => get,
+            Err(error) => return self.end_get(waiter, Err(error), outbox),
+        };
+        let deadline_us = get.deadline_us;
+        let op = self.insert(at.1, waiter, Work::Get(GetWork::new(get)), deadline_us);
+        self.with(at, op, outbox, |operation, step, outbox| {
+            if let Work::Get(get) = &mut operation.work {
+                get.begin(step, outbox);
+            }
+            Next::Wait
+        });
+    }
+
+    fn begin_put(
+        &mut self,
+        at: (&View, Now),
+        waiter: Waiter<T>,
+        put: Result<PreparedPut, Error>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        let put = match put.and_then(|put| self.admit().map(|()| put)) {
+            Ok(put) => put,
+            Err(error) => return self.end_put(waiter, PutResult::NotApplied(error), outbox),
+        };
+        let deadline_us = put.deadline_us;
+        let op = self.insert(at.1, waiter, Work::Put(PutWork::new(put)), deadline_us);
+        self.with_put(at, op, outbox, |put, step, outbox| put.begin(step, outbox));
+    }
+
+    fn admit(&mut self) -> Result<(), Error> {
+        if self.waiting < self.limits.operations_max {
+            return Ok(());
+        }
+        self.stats.shed += 1;
+        Err(Error::new(
+            ErrorKind::Overloaded,
+            format!(
+                "{} operations are under way at this node, the most allowed: try again later",
+                self.waiting
+            ),
+        ))
+    }
+
+    fn insert(&mut self, now: Now, waiter: Waiter<T>, work: Work, deadline_us: u64) -> OpId {
+        self.last_op += 1;
+        let op = OpId(self.last_op);
+        let hedge_us = now.monotonic_us + self.limits.hedge_delay_ms * 1_000;
+        self.timers.push(Reverse((deadline_us, op)));
+        if hedge_us < deadline_us {
+            self.timers.push(Reverse((hedge_us, op)));
+        }
+        self.waiting += 1;
+        let operation = Operation { waiter: Some(waiter), work, deadline_us, forward: None };
+        self.operations.insert(op, Box::new(operation));
+        op
+    }
+
+    /// Lets an operation take a step and does what the step comes to. Events of operations that ended are late and mean nothing.
+    fn with(
+        &mut self,
+        (view, now): (&View, Now),
+        op: OpId,
+        outbox: &mut Outbox<'_, T>,
+        step: impl FnOnce(&mut Operation<T>, Step<'_>, &mut Outbox<'_, T>) -> Next,
+    ) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        let context = Step { view, now, op, deadline_us: operation.deadline_us };
+        match step(operation, context, outbox) {
+            Next::Wait => {}
+            Next::Forward(owner) => return self.forward(context, owner, outbox),
+            Next::EndGet(result) => {
+                if let Some(waiter) = operation.waiter.take() {
+                    self.waiting -= 1;
+                    self.end_get(waiter, result, outbox);
+                }
+            }
+            Next::EndPut(result) => {
+                let waiter = operation.waiter.take();
+                self.remove(op);
+                if let Some(waiter) = waiter {
+                    self.waiting -= 1;
+                    self.end_put(waiter, result, outbox);
+                }
+                return;
+            }
+        }
+        let done = self.operations.get(&op).is_some_and(|operation| operation.is_done());
+        if done {
+            self.remove(op);
+        }
+    }
+
+    fn with_put(
+        &mut self,
+        at: (&View, Now),
+        op: OpId,
+        outbox: &mut Outbox<'_, T>,
+        step: impl FnOnce(&mut PutWork, Step<'_>, &mut Outbox<'_, T>) -> crate::machine::put::PutStep,
+    ) {
+        self.with(at, op, outbox, |operation, context, outbox| match &mut operation.work {
+            Work::Put(put) => Next::from(step(put, context, outbox)),
+            Work::Get(_) => Next::Wait,
+        });
+    }
+
+    fn remove(&mut self, op: OpId) {
+        if let Some(operation) = self.operations.remove(&op)
+            && let Some(id) = operation.forward
+        {
+            self.forwarding.remove(&id);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        at: (&View, Now),
+        token: CallToken,
+        peer: NodeId,
+        result: Result<PeerAnswer, CallError>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        let result = result.and_then(|answer| {
+            self.peers.insert(peer, answer.incarnation);
+            match answer.body {
+                AnswerBody::Refused(error) => Err(CallError::NotSent(error.kind(), error.message().into())),
+                body => Ok((body, answer.incarnation)),
+            }
+        });
+        match (token, result) {
+            (CallToken::Read(parts), Ok((AnswerBody::Read(answers), _))) if parts.len() == answers.len() => {
+                let alone = parts.len() == 1;
+                for ((op, index), answer) in parts.into_iter().zip(answers) {
+                    self.with(at, op, outbox, |operation, step, outbox| {
+                        // One answer with all records would have been too large: ask for this record alone.
+                        if !alone && answer == ReadAnswer::Refused(ErrorKind::FrameTooLarge) {
+                            step.read_alone(operation.target(), index, outbox);
+                            return Next::Wait;
+                        }
+                        operation.read_answer(step, index, Ok(answer), outbox)
+                    });
+                }
+            }
+            (CallToken::Read(parts), result) => {
+                let error = unexpected(result);
+                for (op, index) in parts {
+                    self.with(at, op, outbox, |operation, step, outbox| {
+                        operation.read_answer(step, index, Err(&error), outbox)
+                    });
+                }
+            }
+            (CallToken::Write(parts), Ok((AnswerBody::Write(answers), incarnation)))
+                if parts.len() == answers.len() =>
+            {
+                for ((op, index), answer) in parts.into_iter().zip(answers) {
+                    self.with_put(at, op, outbox, |put, step, _| {
+                        put.write_answer(step, index, Ok((answer, incarnation)))
+                    });
+                }
+            }
+            (CallToken::Write(parts), result) => {
+                let error = unexpected(result);
+                for (op, index) in parts {
+                    self.with_put(at, op, outbox, |put, step, _| put.write_answer(step, index, Err(&error)));
+                }
+            }
+            (CallToken::Forward(op, id), result) => {
+                // Only the answer to the latest hand-over counts.
+                if self.forwarding.remove(&id) != Some(op) {
+                    return;
+                }
+                let answer = match result {
+                    Ok((AnswerBody::Forward(answer), _)) => Ok(answer),
+                    // Refused as a whole: nothing was done.
+                    Err(CallError::NotSent(kind, message)) => {
+                        Ok(ForwardAnswer { result: PutResult::NotApplied(Error::new(kind, message)) })
+                    }
+                    result => Err(unexpected(result)),
+                };
+                self.with_put(at, op, outbox, |put, _, _| put.forward_answer(answer));
+            }
+            (CallToken::Repair, _) => {}
+        }
+    }
+
+    fn forward(&mut self, step: Step<'_>, owner: NodeId, outbox: &mut Outbox<'_, T>) {
+        let Some(operation) = self.operations.get_mut(&step.op) else { return };
+        let Work::Put(put) = &operation.work else { return };
+        let (value, context, options) = put.forward_body(step);
+        let (bucket, key) = (put.target.bucket.id, put.target.key.clone());
+        self.last_forward += 1;
+        let id = self.last_forward;
+        if let Some(before) = operation.forward.replace(id) {
+            self.forwarding.remove(&before);
+        }
+        self.forwarding.insert(id, step.op);
+        self.stats.forwarded += 1;
+        let floor = self.forwarding.keys().next().copied().unwrap_or(id);
+        let receiver = self.peers.get(&owner).copied().unwrap_or(Incarnation(0));
+        outbox.effect(Effect::Call {
+            peer: owner,
+            body: RequestBody::Forward(Forward { receiver, id, floor, bucket, key, value, context, options }),
+            timeout_us: step.timeout_us(),
+            token: CallToken::Forward(step.op, id),
+        });
+    }
+
+    fn tick(&mut self, (view, now): (&View, Now), outbox: &mut Outbox<'_, T>) {
+        while let Some(Reverse((at, op))) = self.timers.peek().copied()
+            && at <= now.monotonic_us
+        {
+            self.timers.pop();
+            self.with((view, now), op, outbox, |operation, step, outbox| {
+                let over = now.monotonic_us >= step.deadline_us;
+                match &mut operation.work {
+                    Work::Get(get) if over => Next::from(get.deadline(step, outbox)),
+                    Work::Put(put) if over => Next::from(put.deadline()),
+                    Work::Get(get) => {
+                        get.hedge(step, outbox);
+                        Next::Wait
+                    }
+                    Work::Put(put) => {
+                        put.hedge(step, outbox);
+                        Next::Wait
+                    }
+                }
+            });
+        }
+    }
+
+    fn get_many(
+        &mut self,
+        at: (&View, Now),
+        ticket: T,
+        gets: Vec<Result<PreparedGet, Error>>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        if gets.is_empty() {
+            return outbox.effect(Effect::Complete { ticket, outcome: Outcome::GetMany(Vec::new()) });
+        }
+        let many = self.add_many(Many::gets(ticket, gets.len()));
+        for (index, get) in gets.into_iter().enumerate() {
+            self.begin_get(at, Waiter::Part(many, index), get, outbox);
+        }
+    }
+
+    fn put_many(
+        &mut self,
+        at: (&View, Now),
+        ticket: T,
+        puts: Vec<Result<PreparedPut, Error>>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        if puts.is_empty() {
+            return outbox.effect(Effect::Complete { ticket, outcome: Outcome::PutMany(Vec::new()) });
+        }
+        let many = self.add_many(Many::puts(ticket, puts.len()));
+        for (index, put) in puts.into_iter().enumerate() {
+            self.begin_put(at, Waiter::Part(many, index), put, outbox);
+        }
+    }
+
+    fn add_many(&mut self, many: Many<T>) -> u64 {
+        self.last_many += 1;
+        self.manies.insert(self.last_many, many);
+        self.last_many
+    }
+
+    fn end_get(&mut self, waiter: Waiter<T>, result: Result<GetAnswer, Error>, outbox: &mut Outbox<'_, T>) {
+        match &result {
+            Ok(_) => self.stats.gets_answered += 1,
+            Err(_) => self.stats.gets_failed += 1,
+        }
+        match waiter {
+            Waiter::Ticket(ticket) => {
+                outbox.effect(Effect::Complete { ticket, outcome: Outcome::Get(result) });
+            }
+            Waiter::Part(many, index) => self.end_part(many, index, Part::Get(result), outbox),
+        }
+    }
+
+    fn end_put(&mut self, waiter: Waiter<T>, result: PutResult, outbox: &mut Outbox<'_, T>) {
+        match &result {
+            PutResult::Applied(_) => self.stats.puts_applied += 1,
+            PutResult::NotApplied(_) => self.stats.puts_not_applied += 1,
+            PutResult::Indeterminate(_) => self.stats.puts_indeterminate += 1,
+        }
+        match waiter {
+            Waiter::Ticket(ticket) => {
+                outbox.effect(Effect::Complete { ticket, outcome: Outcome::Put(result) });
+            }
+            Waiter::Part(many, index) => self.end_part(many, index, Part::Put(result), outbox),
+        }
+    }
+
+    fn end_part(&mut self, many: u64, index: usize, part: Part, outbox: &mut Outbox<'_, T>) {
+        let complete = self.manies.get_mut(&many).is_some_and(|entry| entry.take(index, part));
+        if complete && let Some(entry) = self.manies.remove(&many) {
+            let (ticket, outcome) = entry.into_outcome();
+            outbox.effect(Effect::Complete { ticket, outcome });
+        }
+    }
+}
+
+/// The failure that an answer of the wrong shape, or none, comes to. The request may have been carried out.
+fn unexpected(result: Result<(AnswerBody, Incarnation), CallError>) -> CallError {
+    match result {
+        Ok(_) => CallError::NoAnswer(ErrorKind::InvalidFrame, "the peer answered something else".into()),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::ids::{NodeId, OpId};
+use crate::machine::{CallToken, Effect, LocalRead};
+use crate::replica::{Merge, MergeGroup, Mutation};
+use crate::wire::{ReadItem, RequestBody, WriteItem};
+
+/// What the operations want done while one event is handled. What goes to one peer is sent as one request, so the writes of a batch, and
+/// the keys of a `get_many`, travel together.
+#[derive(Debug)]
+pub(super) struct Outbox<'a, T> {
+    effects: &'a mut Vec<Effect<T>>,
+    local_reads: SmallVec<[LocalRead; 1]>,
+    reads: BTreeMap<NodeId, Group<ReadItem>>,
+    writes: BTreeMap<NodeId, Group<WriteItem>>,
+    repairs: BTreeMap<NodeId, Group<WriteItem>>,
+    bytes_max: usize,
+    repairs_sent: u64,
+}
+
+#[derive(Debug)]
+struct Group<I> {
+    items: Vec<I>,
+    owners: SmallVec<[(OpId, u8); 1]>,
+    timeout_us: u64,
+    bytes: usize,
+}
+
+impl<I> Default for Group<I> {
+    fn default() -> Self {
+        Group { items: Vec::new(), owners: SmallVec::new(), timeout_us: 0, bytes: 0 }
+    }
+}
+
+impl<I> Group<I> {
+    fn add(&mut self, item: I, op: OpId, index: u8, timeout_us: u64) {
+        self.items.push(item);
+        self.owners.push((op, index));
+        self.timeout_us = self.timeout_us.max(timeout_us);
+    }
+}
+
+impl<'a, T> Outbox<'a, T> {
+    /// An empty outbox; requests of more than about `bytes_max` bytes are cut in several.
+    pub(super) fn new(effects: &'a mut Vec<Effect<T>>, bytes_max: usize) -> Self {
+        Outbox {
+            effects,
+            local_reads: SmallVec::new(),
+            reads: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            bytes_max,
+            repairs_sent: 0,
+        }
+    }
+
+    pub(super) fn read_local(&mut self, op: OpId, item: ReadItem) {
+        self.local_reads.push(LocalRead { op, item });
+    }
+
+    pub(super) fn read(&mut self, peer: NodeId, op: OpId, index: u8, item: ReadItem, timeout_us: u64) {
+        self.reads.entry(peer).or_default().add(item, op, index, timeout_us);
+    }
+
+    pub(super) fn read_alone(&mut self, peer: NodeId, op: OpId, index: u8, item: ReadItem, timeout_us: u64) {
+        let mut group = Group::default();
+        group.add(item, op, index, timeout_us);
+        self.effects.push(read_call(peer, group));
+    }
+
+    pub(super) fn write(&mut self, peer: NodeId, op: OpId, index: u8, item: WriteItem, timeout_us: u64) {
+        let group = self.writes.entry(peer).or_default();
+        if let Some(full) = group.make_room(&item, self.bytes_max) {
+            self.effects.push(write_call(peer, full));
+        }
+        group.add(item, op, index, timeout_us);
+    }
+
+    pub(super) fn repair(&mut self, peer: NodeId, op: OpId, item: WriteItem, timeout_us: u64) {
+        self.repairs_sent += 1;
+        let group = self.repairs.entry(peer).or_default();
+        if let Some(full) = group.make_room(&item, self.bytes_max) {
+            self.effects.push(repair_call(peer, full));
+        }
+        group.add(item, op, 0, timeout_us);
+    }
+
+    /// Repairs this node's own record.
+    pub(super) fn repair_local(&mut self, merge: Merge) {
+        self.repairs_sent += 1;
+        let group = MergeGroup { reply: None, items: vec![merge] };
+        self.effects.push(Effect::Mutate(Mutation::Merge(group)));
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect<T>) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn repairs_sent(&self) -> u64 {
+        self.repairs_sent
+    }
+
+    /// Turns what was gathered into effects, peers in ascending order.
+    pub(super) fn flush(self) {
+        if !self.local_reads.is_empty() {
+            self.effects.push(Effect::Read(self.local_reads));
+        }
+        self.effects.extend(self.reads.into_iter().map(|(peer, group)| read_call(peer, group)));
+        self.effects.extend(self.writes.into_iter().map(|(peer, group)| write_call(peer, group)));
+        self.effects.extend(self.repairs.into_iter().map(|(peer, group)| repair_call(peer, group)));
+    }
+}
+
+impl Group<WriteItem> {
+    /// Takes out what was gathered if `item` would make it too large for one request.
+    fn make_room(&mut self, item: &WriteItem, bytes_max: usize) -> Option<Self> {
+        let bytes = item.key.as_bytes().len() + item.record.len() + 64;
+        let full = (self.bytes > 0 && self.bytes + bytes > bytes_max).then(|| std::mem::take(self));
+        self.bytes += bytes;
+        full
+    }
+}
+
+fn read_call<T>(peer: NodeId, group: Group<ReadItem>) -> Effect<T> {
+    let token = CallToken::Read(group.owners);
+    Effect::Call { peer, body: RequestBody::Read(group.items), timeout_us: group.timeout_us, token }
+}
+
+fn write_call<T>(peer: NodeId, group: Group<WriteItem>) -> Effect<T> {
+    let token = CallToken::Write(group.owners);
+    Effect::Call { peer, body: RequestBody::Write(group.items), timeout_us: group.timeout_us, token }
+}
+
+fn repair_call<T>(peer: NodeId, group: Group<WriteItem>) -> Effect<T> {
+    let body = RequestBody::Write(group.items);
+    Effect::Call { peer, body, timeout_us: group.timeout_us, token: CallToken::Repair }
+}

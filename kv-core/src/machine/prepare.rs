@@ -1,0 +1,262 @@
+//! Checks commands at the door, before they touch any state: bounds, buckets, consistency, contexts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::bucket::{Quorum, QuorumMode, sloppy_is_unsupported};
+use crate::causality::{Context, PeerClocks};
+use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{Incarnation, NodeId, Token};
+use crate::key::Key;
+use crate::time::Now;
+use crate::view::{Bucket, View};
+use crate::wire::Forward;
+
+/// A key, where it lies and who owns it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// The key.
+    pub key: Key,
+    /// Where it lies.
+    pub token: Token,
+    /// Its owners in the order of preference.
+    pub owners: SmallVec<[NodeId; 4]>,
+}
+
+/// A get that passed the door.
+#[derive(Debug, Clone)]
+pub struct PreparedGet {
+    pub(super) target: Target,
+    pub(super) needed: usize,
+    pub(super) deadline_us: u64,
+    pub(super) explain: bool,
+}
+
+/// A put that passed the door.
+#[derive(Debug, Clone)]
+pub struct PreparedPut {
+    pub(super) target: Target,
+    pub(super) value: Option<Bytes>,
+    pub(super) basis: Basis,
+    pub(super) needed: usize,
+    pub(super) options: WriteOptions,
+    pub(super) deadline_us: u64,
+}
+
+/// Where a put's context comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Basis {
+    /// From a read inside the operation that needs so many replicas.
+    Read(usize),
+    /// It is given.
+    Given(Context),
+}
+
+impl PreparedGet {
+    /// The key that is read.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+impl PreparedPut {
+    /// The key that is written.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// Checks a get.
+///
+/// # Errors
+///
+/// What is wrong with it; nothing was done.
+pub fn get(view: &View, now: Now, command: Get) -> Result<PreparedGet, Error> {
+    let bucket = view.bucket(&command.bucket)?;
+    one_get(view, now, bucket, command.key, &command.options)
+}
+
+/// Checks a get of many keys; each key that is refused keeps its place.
+///
+/// # Errors
+///
+/// What is wrong with the whole; nothing was done.
+pub fn get_many(view: &View, now: Now, command: GetMany) -> Result<Vec<Result<PreparedGet, Error>>, Error> {
+    check_batch(view, command.keys.len())?;
+    let bucket = view.bucket(&command.bucket)?;
+    let gets = command.keys.into_iter().map(|key| one_get(view, now, bucket, key, &command.options));
+    Ok(gets.collect())
+}
+
+/// Checks a put or delete.
+///
+/// # Errors
+///
+/// What is wrong with it; nothing was done.
+pub fn put(view: &View, clocks: &PeerClocks, now: Now, command: Put) -> Result<PreparedPut, Error> {
+    let bucket = view.bucket(&command.bucket)?;
+    let what = (command.key, command.value, command.replace);
+    one_put(view, clocks, now, bucket, what, &command.options)
+}
+
+/// Checks a put of many keys; each key that is refused keeps its place.
+///
+/// # Errors
+///
+/// What is wrong with the whole; nothing was done.
+pub fn put_many(
+    view: &View,
+    clocks: &PeerClocks,
+    now: Now,
+    command: PutMany,
+) -> Result<Vec<Result<PreparedPut, Error>>, Error> {
+    check_batch(view, command.puts.len())?;
+    let bucket = view.bucket(&command.bucket)?;
+    let puts =
+        command.puts.into_iter().map(|what| one_put(view, clocks, now, bucket, what, &command.options));
+    Ok(puts.collect())
+}
+
+/// Checks a put that a peer handed over to this node in its life `incarnation`.
+///
+/// # Errors
+///
+/// What is wrong with it, [`ErrorKind::NotOwner`] among others; nothing was done.
+pub fn forwarded(
+    view: &View,
+    clocks: &PeerClocks,
+    now: Now,
+    incarnation: Incarnation,
+    forward: Forward,
+) -> Result<PreparedPut, Error> {
+    if forward.receiver != incarnation {
+        let message = "the put was meant for another life of this node's store";
+        return Err(Error::new(ErrorKind::StaleIncarnation, message));
+    }
+    let bucket = view
+        .bucket_by_id(forward.bucket)
+        .ok_or_else(|| Error::new(ErrorKind::UnknownBucket, "the bucket is not known here (yet)"))?;
+    let what = (forward.key, forward.value, Replace::Context(forward.context));
+    let put = one_put(view, clocks, now, bucket, what, &forward.options)?;
+    if !put.target.owners.contains(&view.node()) {
+        return Err(Error::new(ErrorKind::NotOwner, "the receiver of a forwarded put must own its key"));
+    }
+    Ok(put)
+}
+
+fn one_get(
+    view: &View,
+    now: Now,
+    bucket: &Arc<Bucket>,
+    key: Key,
+    options: &ReadOptions,
+) -> Result<PreparedGet, Error> {
+    let target = target(view, bucket, key)?;
+    let needed = needed(options.r.unwrap_or(bucket.properties.r), "r", &target)?;
+    let deadline_us = deadline_us(view, now, options.timeout_ms);
+    Ok(PreparedGet { target, needed, deadline_us, explain: options.explain })
+}
+
+fn one_put(
+    view: &View,
+    clocks: &PeerClocks,
+    now: Now,
+    bucket: &Arc<Bucket>,
+    (key, value, replace): (Key, Option<Bytes>, Replace),
+    options: &WriteOptions,
+) -> Result<PreparedPut, Error> {
+    let properties = &bucket.properties;
+    let target = target(view, bucket, key)?;
+    if options.quorum == Some(QuorumMode::Sloppy) {
+        return Err(sloppy_is_unsupported());
+    }
+    let size_max =
+        properties.value_bytes_max.map_or(usize::MAX, |most| most as usize).min(view.limits.value_bytes_max);
+    if let Some(value) = &value
+        && value.len() > size_max
+    {
+        return Err(Error::new(
+            ErrorKind::ValueTooLarge,
+            format!("the value has {} bytes, {size_max} are allowed", value.len()),
+        ));
+    }
+    let w = options.w.unwrap_or(properties.w);
+    let needed_w = needed(w, "w", &target)?;
+    let least = usize::from(properties.w_min).min(target.owners.len());
+    if needed_w < least {
+        return Err(Error::new(
+            ErrorKind::InvalidConsistency,
+            format!("w = {w} is below the least that bucket '{}' allows, {least}", bucket.name),
+        ));
+    }
+    let distance_ms = clocks.distance_ms(now);
+    if distance_ms > view.limits.clock_drift_ms_max {
+        return Err(Error::new(
+            ErrorKind::ClockSkew,
+            format!(
+                "this node's clock is {distance_ms} ms from its peers' and it coordinates no writes: set the clock, or write through another node"
+            ),
+        ));
+    }
+    let basis = match replace {
+        Replace::Context(token) => Basis::Given(token.open(view.secret(), bucket.id, &target.key)?),
+        _ if bucket.resolver.replaces_by_stamp() => Basis::Given(Context::default()),
+        Replace::Overwrite => Basis::Read(needed(options.r.unwrap_or(properties.r), "r", &target)?),
+        Replace::Nothing if value.is_none() => {
+            return Err(Error::new(
+                ErrorKind::InvalidContext,
+                "a delete that replaces nothing deletes nothing: pass the context of a get, or overwrite",
+            ));
+        }
+        Replace::Nothing => Basis::Given(Context::default()),
+    };
+    let deadline_us = deadline_us(view, now, options.timeout_ms);
+    Ok(PreparedPut { target, value, basis, needed: needed_w, options: options.clone(), deadline_us })
+}
+
+fn target(view: &View, bucket: &Arc<Bucket>, key: Key) -> Result<Target, Error> {
+    if key.as_bytes().len() > view.limits.key_bytes_max {
+        return Err(Error::new(
+            ErrorKind::InvalidKey,
+            format!("the key has {} bytes, {} are allowed", key.as_bytes().len(), view.limits.key_bytes_max),
+        ));
+    }
+    let token = view.token(&key);
+    let owners = SmallVec::from_slice(view.owners(bucket, token));
+    Ok(Target { bucket: Arc::clone(bucket), key, token, owners })
+}
+
+fn needed(quorum: Quorum, name: &str, target: &Target) -> Result<usize, Error> {
+    if let Quorum::Count(count) = quorum
+        && (count == 0 || count > target.bucket.properties.n)
+    {
+        return Err(Error::new(
+            ErrorKind::InvalidConsistency,
+            format!(
+                "{name} = {count} cannot be: bucket '{}' has n = {}",
+                target.bucket.name, target.bucket.properties.n
+            ),
+        ));
+    }
+    Ok(quorum.needed(target.owners.len()))
+}
+
+fn check_batch(view: &View, keys: usize) -> Result<(), Error> {
+    if keys > view.limits.batch_keys_max {
+        return Err(Error::new(
+            ErrorKind::BatchTooLarge,
+            format!("{keys} keys in one request, {} are allowed: send several", view.limits.batch_keys_max),
+        ));
+    }
+    Ok(())
+}
+
+fn deadline_us(view: &View, now: Now, timeout_ms: Option<u32>) -> u64 {
+    let timeout_ms = timeout_ms.map_or(view.limits.deadline_ms_default, u64::from);
+    now.monotonic_us + timeout_ms.clamp(1, view.limits.deadline_ms_max) * 1_000
+}

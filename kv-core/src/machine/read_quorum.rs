@@ -1,0 +1,174 @@
+use smallvec::SmallVec;
+
+use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
+use crate::ids::NodeId;
+use crate::machine::Target;
+use crate::mutants::{self, Mutant};
+use crate::record::EncodedRecord;
+use crate::transport::CallError;
+use crate::wire::{ReadAnswer, Source};
+
+/// Collects the answers of a key's owners until enough of them count.
+#[derive(Debug)]
+pub(super) struct ReadQuorum {
+    pub(super) needed: usize,
+    pub(super) replicas: SmallVec<[Replica; 4]>,
+}
+
+/// What is known of one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Replica {
+    NotAsked,
+    Waiting,
+    /// It has no record; counts.
+    Absent,
+    /// It has this record; counts.
+    Record(EncodedRecord),
+    /// It has this record and is recovering; does not count.
+    Recovering(EncodedRecord),
+    /// Its record is damaged; does not count.
+    Damaged,
+    /// It refused or could not be reached.
+    Failed(ErrorKind),
+}
+
+impl ReadQuorum {
+    pub(super) fn new(needed: usize, owners: usize) -> Self {
+        let needed = if mutants::on(Mutant::ForgetsR) { needed.min(1) } else { needed };
+        ReadQuorum { needed, replicas: SmallVec::from_elem(Replica::NotAsked, owners) }
+    }
+
+    /// Marks up to `most` owners as asked, in the order of preference, and returns which.
+    pub(super) fn ask(&mut self, most: usize) -> SmallVec<[u8; 4]> {
+        let mut asked = SmallVec::new();
+        for (index, replica) in self.replicas.iter_mut().enumerate() {
+            if asked.len() < most && *replica == Replica::NotAsked {
+                *replica = Replica::Waiting;
+                asked.push(index as u8);
+            }
+        }
+        asked
+    }
+
+    /// Marks one owner as asked.
+    pub(super) fn ask_one(&mut self, index: u8) {
+        if let Some(replica) = self.replicas.get_mut(usize::from(index)) {
+            *replica = Replica::Waiting;
+        }
+    }
+
+    /// How many owners must be asked now so that, with those that may still answer, enough can count.
+    pub(super) fn missing(&self) -> usize {
+        self.needed.saturating_sub(self.votes() + self.waiting())
+    }
+
+    /// Takes an answer in. A second answer of the same owner changes nothing.
+    pub(super) fn answer(&mut self, index: u8, answer: ReadAnswer, local: Option<u8>, target: &Target) {
+        let unchanged = local.and_then(|local| self.record(local)).cloned();
+        let Some(replica) = self.replicas.get_mut(usize::from(index)) else { return };
+        if *replica != Replica::Waiting {
+            return;
+        }
+        let check = |bytes| EncodedRecord::check(bytes, target.bucket.id, &target.key).ok();
+        *replica = match answer {
+            ReadAnswer::Absent => Replica::Absent,
+            ReadAnswer::Unchanged => {
+                unchanged.map_or(Replica::Failed(ErrorKind::InvalidFrame), Replica::Record)
+            }
+            ReadAnswer::Record(bytes) => check(bytes).map_or(Replica::Damaged, Replica::Record),
+            ReadAnswer::Recovering(bytes) => check(bytes).map_or(Replica::Damaged, Replica::Recovering),
+            ReadAnswer::Damaged => Replica::Damaged,
+            ReadAnswer::Refused(kind) => Replica::Failed(kind),
+        };
+    }
+
+    /// Takes note that no answer will come.
+    pub(super) fn fail(&mut self, index: u8, error: &CallError) {
+        if let Some(replica) = self.replicas.get_mut(usize::from(index))
+            && *replica == Replica::Waiting
+        {
+            *replica = Replica::Failed(error.kind());
+        }
+    }
+
+    pub(super) fn record(&self, index: u8) -> Option<&EncodedRecord> {
+        match self.replicas.get(usize::from(index)) {
+            Some(Replica::Record(record)) => Some(record),
+            _ => None,
+        }
+    }
+
+    pub(super) fn votes(&self) -> usize {
+        let recovering = mutants::on(Mutant::RecoveringVotes);
+        let votes = |replica: &&Replica| match replica {
+            Replica::Absent | Replica::Record(_) => true,
+            Replica::Recovering(_) => recovering,
+            _ => false,
+        };
+        self.replicas.iter().filter(votes).count()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.replicas.iter().filter(|replica| **replica == Replica::Waiting).count()
+    }
+
+    pub(super) fn is_reached(&self) -> bool {
+        self.votes() >= self.needed
+    }
+
+    /// Whether not even all owners that have not answered could make it enough.
+    pub(super) fn is_hopeless(&self) -> bool {
+        let open = |replica: &&Replica| matches!(replica, Replica::NotAsked | Replica::Waiting);
+        self.votes() + self.replicas.iter().filter(open).count() < self.needed
+    }
+
+    /// Whether some owner has lost something that only the others can give back.
+    pub(super) fn has_damage(&self) -> bool {
+        self.replicas.iter().any(|replica| matches!(replica, Replica::Damaged | Replica::Recovering(_)))
+    }
+
+    /// The records that owners answered with, equal ones once, recovering ones too: what they hold is real.
+    pub(super) fn records(&self) -> SmallVec<[EncodedRecord; 2]> {
+        let mut records: SmallVec<[EncodedRecord; 2]> = SmallVec::new();
+        for replica in &self.replicas {
+            if let Replica::Record(record) | Replica::Recovering(record) = replica
+                && !records.contains(record)
+            {
+                records.push(record.clone());
+            }
+        }
+        records
+    }
+
+    /// The owners whose whole state is in [`ReadQuorum::records`].
+    pub(super) fn sources(&self, owners: &[NodeId]) -> Vec<Source> {
+        owners
+            .iter()
+            .zip(&self.replicas)
+            .filter_map(|(node, replica)| match replica {
+                Replica::Absent | Replica::Record(_) => Some(Source { node: *node, complete: true }),
+                Replica::Recovering(_) => Some(Source { node: *node, complete: false }),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The error of a quorum that was not reached.
+    pub(super) fn shortfall(&self, kind: ErrorKind, message: &str, owners: &[NodeId]) -> Error {
+        let causes = owners.iter().zip(&self.replicas).filter_map(|(node, replica)| {
+            let kind = match replica {
+                Replica::Failed(kind) => *kind,
+                Replica::Damaged => ErrorKind::Damaged,
+                Replica::Recovering(_) => ErrorKind::Recovering,
+                Replica::Waiting => ErrorKind::DeadlineExceeded,
+                Replica::NotAsked | Replica::Absent | Replica::Record(_) => return None,
+            };
+            Some(Cause { node: *node, kind })
+        });
+        Error::new(kind, message).with_quorum(QuorumShortfall {
+            needed: self.needed as u8,
+            got: self.votes() as u8,
+            causes: causes.collect(),
+        })
+    }
+}

@@ -1,0 +1,218 @@
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::causality::{Actor, Dot};
+use crate::codec::{DecodeError, Reader, put_varint};
+use crate::ids::{BucketId, NodeId};
+use crate::key::Key;
+use crate::record::encoding::{decode_dot, encode_dot, keyed_digest};
+use crate::record::{EncodedRecord, RecordError};
+
+const FORMAT: u8 = 1;
+const HEADER_BYTES: usize = 9;
+
+const HAS_OWN: u8 = 1;
+const IS_RECOVERING: u8 = 2;
+
+/// What a store keeps under a key: the record, and beside it what is this store's alone and never replicated.
+///
+/// One format byte; eight bytes of XXH3 over storage key, local part and the record's own checksum; the local part with its length;
+/// the encoded record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// The actor with which this node may go on minting for the key.
+    pub own: Option<OwnActor>,
+    /// Set while the record is incomplete because an earlier one was damaged.
+    pub recovering: Option<RecoveringMark>,
+    /// The record.
+    pub record: EncodedRecord,
+}
+
+/// The actor that this node last minted with for a key, and its last counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnActor {
+    /// The actor.
+    pub actor: Actor,
+    /// The last counter that was given out.
+    pub counter: u64,
+}
+
+/// Which replicas a record that replaced a damaged one was merged with so far. Until they are enough it does not vote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveringMark {
+    // Ascending by node; `true` for a replica that was itself not recovering.
+    merged: SmallVec<[(NodeId, bool); 4]>,
+}
+
+/// What lies under the key is not a cell of that key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CellError {
+    /// The cell's format is newer than this build, or rubbish.
+    #[error("cell format {0} is unknown to this build, which knows format {FORMAT}")]
+    Format(u8),
+    /// The cell's checksum fails.
+    #[error("the cell fails its checksum")]
+    Checksum,
+    /// The local part does not decode.
+    #[error("the cell is malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The record in it is damaged.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl RecoveringMark {
+    /// Notes that the record was merged with what `node` holds; `complete` if that node's own record was not recovering.
+    pub fn merged_with(&mut self, node: NodeId, complete: bool) {
+        match self.merged.binary_search_by_key(&node, |(node, _)| *node) {
+            Ok(place) => {
+                if let Some((_, known)) = self.merged.get_mut(place) {
+                    *known |= complete;
+                }
+            }
+            Err(place) => self.merged.insert(place, (node, complete)),
+        }
+    }
+
+    /// Whether the record is complete again: merged with every other of `owners`, or with `owners` - `write_quorum_min` + 1 of
+    /// them that were not recovering themselves. Any write that was acknowledged is held by one of those.
+    pub fn is_over(&self, this: NodeId, owners: &[NodeId], write_quorum_min: usize) -> bool {
+        let others = || owners.iter().filter(|owner| **owner != this);
+        let state = |owner: &NodeId| {
+            let place = self.merged.binary_search_by_key(owner, |(node, _)| *node).ok()?;
+            self.merged.get(place).map(|(_, complete)| *complete)
+        };
+        let all = others().all(|owner| state(owner).is_some());
+        let complete = others().filter(|owner| state(owner) == Some(true)).count();
+        all || complete > owners.len().saturating_sub(write_quorum_min)
+    }
+}
+
+impl Cell {
+    /// The pieces that make up the stored bytes, for [`crate::storage::Batch::put`]: header with local part, and record.
+    pub fn encode(&self, storage_key: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_BYTES + 40 + self.record.len());
+        self.encode_into(storage_key, &mut out);
+        out
+    }
+
+    /// Appends the stored bytes to `out`, which must be empty.
+    pub fn encode_into(&self, storage_key: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0; HEADER_BYTES]);
+        let mut local: SmallVec<[u8; 64]> = SmallVec::new();
+        self.encode_local(&mut local);
+        put_varint(out, local.len() as u64);
+        out.extend_from_slice(&local);
+        let digest = checksum(storage_key, out.get(HEADER_BYTES..).unwrap_or_default(), self.record.digest());
+        if let Some((format, rest)) = out.split_first_mut() {
+            *format = FORMAT;
+            for (to, from) in rest.iter_mut().zip(digest.to_le_bytes()) {
+                *to = from;
+            }
+        }
+        out.extend_from_slice(self.record.as_bytes());
+    }
+
+    fn encode_local(&self, out: &mut SmallVec<[u8; 64]>) {
+        let flags = if self.own.is_some() { HAS_OWN } else { 0 }
+            | if self.recovering.is_some() { IS_RECOVERING } else { 0 };
+        let mut bytes = Vec::with_capacity(24);
+        if let Some(own) = self.own {
+            encode_dot(&mut bytes, Dot { actor: own.actor, counter: own.counter });
+        }
+        if let Some(mark) = &self.recovering {
+            put_varint(&mut bytes, mark.merged.len() as u64);
+            for (node, complete) in &mark.merged {
+                put_varint(&mut bytes, node.0);
+                bytes.push(u8::from(*complete));
+            }
+        }
+        out.push(flags);
+        out.extend_from_slice(&bytes);
+    }
+}
+
+/// A [`Cell`] that was checked and lies in somebody else's buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellView<'a> {
+    /// The actor with which this node may go on minting for the key.
+    pub own: Option<OwnActor>,
+    /// Set while the record is incomplete because an earlier one was damaged.
+    pub recovering: Option<RecoveringMark>,
+    /// The record's digest.
+    pub digest: u64,
+    record: &'a [u8],
+}
+
+impl<'a> CellView<'a> {
+    /// Checks what was stored under `storage_key` for `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`CellError`] if anything of it is damaged.
+    pub fn decode(
+        bytes: &'a [u8],
+        storage_key: &[u8],
+        bucket: BucketId,
+        key: &Key,
+    ) -> Result<Self, CellError> {
+        let mut reader = Reader::new(bytes);
+        let format = reader.byte()?;
+        if format != FORMAT {
+            return Err(CellError::Format(format));
+        }
+        let stored = reader.u64()?;
+        let length = reader.length()?;
+        let local = reader.slice(length)?;
+        let front = bytes.get(HEADER_BYTES..reader.position()).unwrap_or_default();
+        let record = bytes.get(reader.position()..).unwrap_or_default();
+        let digest = EncodedRecord::check_slice(record, bucket, key)?;
+        if stored != checksum(storage_key, front, digest) {
+            return Err(CellError::Checksum);
+        }
+        let (own, recovering) = decode_local(local)?;
+        Ok(CellView { own, recovering, digest, record })
+    }
+
+    /// A copy of the record.
+    pub fn record(&self) -> EncodedRecord {
+        EncodedRecord::copy_of(self.record)
+    }
+
+    /// A copy of the cell.
+    pub fn to_cell(&self) -> Cell {
+        Cell { own: self.own, recovering: self.recovering.clone(), record: self.record() }
+    }
+}
+
+fn decode_local(local: &[u8]) -> Result<(Option<OwnActor>, Option<RecoveringMark>), CellError> {
+    let mut reader = Reader::new(local);
+    let flags = reader.byte()?;
+    if flags & !(HAS_OWN | IS_RECOVERING) != 0 {
+        return Err(reader.error("unknown flags").into());
+    }
+    let own = if flags & HAS_OWN != 0 {
+        let Dot { actor, counter } = decode_dot(&mut reader)?;
+        Some(OwnActor { actor, counter })
+    } else {
+        None
+    };
+    let recovering = if flags & IS_RECOVERING != 0 {
+        let mut mark = RecoveringMark::default();
+        for _ in 0..reader.count(2)? {
+            let node = NodeId(reader.varint()?);
+            mark.merged_with(node, reader.byte()? == 1);
+        }
+        Some(mark)
+    } else {
+        None
+    };
+    if reader.is_empty() { Ok((own, recovering)) } else { Err(reader.error("bytes left over").into()) }
+}
+
+fn checksum(storage_key: &[u8], front: &[u8], record_digest: u64) -> u64 {
+    keyed_digest(storage_key, front) ^ record_digest.rotate_left(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! Records: the versions of one key, how they merge, and how they are stored and sent.
+
+mod cell;
+mod encoding;
+mod value;
+mod version;
+
+pub use cell::{Cell, CellError, CellView, OwnActor, RecoveringMark};
+pub use encoding::{EncodedRecord, RecordError};
+pub use value::Record;
+pub use version::{Expiry, Version, WriteId};

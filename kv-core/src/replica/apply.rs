@@ -1,0 +1,227 @@
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::causality::Stamp;
+use crate::error::{Error, ErrorKind};
+use crate::ids::BucketId;
+use crate::ids::OpId;
+use crate::key::{Key, StorageKey};
+use crate::mutants::{self, Mutant};
+use crate::replica::held::Held;
+use crate::replica::meta::Meta;
+use crate::replica::{MergeGroup, Minted, Minter, Mutation};
+use crate::storage::{Batch, CommitError, Durability, Storage};
+use crate::time::Now;
+use crate::view::View;
+use crate::wire::WriteAnswer;
+
+/// What a batch of mutations comes to: what to store, and what to say before and after it is stored.
+#[derive(Debug)]
+pub struct Applied<T> {
+    /// What to store; empty if nothing changes.
+    pub batch: Batch,
+    /// How durably: the strictest that any bucket in the batch asks for.
+    pub durability: Durability,
+    /// What became of each mint: the machine sends the records to the other owners while the batch is committed.
+    pub minted: Vec<Minted>,
+    /// Operations whose local commit this batch is.
+    ops: Vec<OpId>,
+    /// Peers that wait, with their answers if the commit succeeds.
+    replies: Vec<(T, Vec<WriteAnswer>)>,
+    lease: Option<Stamp>,
+}
+
+/// What to say once a batch is committed or has failed.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// The operations whose local commit it was.
+    pub ops: Vec<OpId>,
+    /// The answers to peers.
+    pub replies: Vec<(T, Vec<WriteAnswer>)>,
+}
+
+impl<T> Applied<T> {
+    /// What to say when the commit of the batch has ended with `result`.
+    pub fn finish(self, result: &Result<(), CommitError>, minter: &mut Minter) -> Finished<T> {
+        let mut replies = self.replies;
+        match result {
+            Ok(()) => {
+                if let Some(lease) = self.lease {
+                    minter.clock().lease_stored(lease);
+                }
+            }
+            Err(_) if mutants::on(Mutant::FailedCommitCountsAsCommit) => minter.commit_failed(),
+            Err(error) => {
+                minter.commit_failed();
+                let failed = match error {
+                    CommitError::NotWritten(_) => WriteAnswer::Refused(ErrorKind::NotWritten),
+                    CommitError::Unknown(_) => WriteAnswer::Unknown,
+                };
+                for answer in replies.iter_mut().flat_map(|(_, answers)| answers) {
+                    if *answer == WriteAnswer::Committed {
+                        *answer = failed;
+                    }
+                }
+            }
+        }
+        Finished { ops: self.ops, replies }
+    }
+}
+
+/// The keys that a list of mutations touches, each once, ascending: the order in which a B+tree is written fastest.
+struct Slots {
+    by_key: BTreeMap<SmallVec<[u8; 64]>, usize>,
+    held: Vec<(StorageKey, Option<Held>)>,
+}
+
+/// Merges `mutations` in their order with what `store` holds. A later mutation of a key sees the earlier ones; nothing is
+/// written: the caller commits [`Applied::batch`] and then calls [`Applied::finish`].
+pub fn apply<T>(
+    store: &dyn Storage,
+    view: &View,
+    minter: &mut Minter,
+    now: Now,
+    mutations: Vec<Mutation<T>>,
+) -> Applied<T> {
+    let mut applied = Applied {
+        batch: Batch::new(),
+        durability: Durability::Buffered,
+        minted: Vec::new(),
+        ops: Vec::new(),
+        replies: Vec::new(),
+        lease: None,
+    };
+    let mut slots = match Slots::read(store, &mutations) {
+        Ok(slots) => slots,
+        Err(error) => return refuse(applied, mutations, &error),
+    };
+    let lease = minter.clock().lease_needed(now.wall_ms);
+    for mutation in mutations {
+        match mutation {
+            Mutation::Mint(mint) => {
+                applied.durability = applied.durability.max(mint.bucket.properties.durability);
+                let result = slots
+                    .held(mint.bucket.id, &mint.key, mint.token)
+                    .and_then(|held| held.mint(view, &mint, minter, now));
+                if result.is_ok() {
+                    applied.ops.push(mint.op);
+                }
+                applied.minted.push(Minted { op: mint.op, result });
+            }
+            Mutation::Merge(group) => applied.merge(view, &mut slots, group),
+            Mutation::Meta(name, value) => {
+                applied.durability = Durability::Synced;
+                applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
+            }
+            Mutation::DropBucket(bucket) => {
+                let end = BucketId(bucket.0.saturating_add(1)).0.to_be_bytes();
+                applied.batch.delete_range(&bucket.0.to_be_bytes(), &end);
+            }
+        }
+    }
+    let mut scratch = Vec::new();
+    for place in slots.by_key.values() {
+        if let Some((storage_key, Some(held))) = slots.held.get(*place) {
+            held.store(storage_key, &mut applied.batch, &mut scratch);
+        }
+    }
+    if let Some(ceiling) = lease.filter(|_| !applied.minted.is_empty()) {
+        Meta::put_ceiling(&mut applied.batch, ceiling);
+        applied.lease = Some(ceiling);
+    }
+    applied
+}
+
+impl<T> Applied<T> {
+    fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>) {
+        let mut answers = Vec::with_capacity(group.items.len());
+        for merge in &group.items {
+            self.durability = self.durability.max(merge.bucket.properties.durability);
+            let merged = slots
+                .held(merge.bucket.id, &merge.key, merge.token)
+                .map_err(|error| error.kind())
+                .and_then(|held| held.merge(view, merge));
+            answers.push(match merged {
+                Ok(()) => WriteAnswer::Committed,
+                Err(kind) => WriteAnswer::Refused(kind),
+            });
+        }
+        if let Some(reply) = group.reply {
+            self.replies.push((reply, answers));
+        }
+    }
+}
+
+impl Slots {
+    fn read<T>(store: &dyn Storage, mutations: &[Mutation<T>]) -> Result<Self, Error> {
+        let mut slots = Slots { by_key: BTreeMap::new(), held: Vec::with_capacity(mutations.len()) };
+        let mut names: Vec<(BucketId, &Key)> = Vec::with_capacity(mutations.len());
+        for mutation in mutations {
+            match mutation {
+                Mutation::Mint(mint) => slots.add(mint.bucket.id, mint.token, &mint.key, &mut names),
+                Mutation::Merge(group) => {
+                    for merge in &group.items {
+                        slots.add(merge.bucket.id, merge.token, &merge.key, &mut names);
+                    }
+                }
+                Mutation::Meta(..) | Mutation::DropBucket(_) => {}
+            }
+        }
+        let places: Vec<usize> = slots.by_key.values().copied().collect();
+        let keys: Vec<StorageKey> = places
+            .iter()
+            .filter_map(|place| slots.held.get(*place).map(|(storage_key, _)| storage_key.clone()))
+            .collect();
+        let borrowed: Vec<&[u8]> = keys.iter().map(StorageKey::as_bytes).collect();
+        let held = &mut slots.held;
+        store.get_many(&borrowed, &mut |index, bytes| {
+            let place = places.get(index).copied().unwrap_or(usize::MAX);
+            if let (Some((storage_key, slot)), Some((bucket, key))) = (held.get_mut(place), names.get(place))
+            {
+                *slot = Some(Held::read(bytes, storage_key, *bucket, key));
+            }
+        })?;
+        Ok(slots)
+    }
+
+    fn add<'a>(
+        &mut self,
+        bucket: BucketId,
+        token: crate::ids::Token,
+        key: &'a Key,
+        names: &mut Vec<(BucketId, &'a Key)>,
+    ) {
+        let storage_key = StorageKey::new(bucket, token, key.as_bytes());
+        let next = self.held.len();
+        let place = *self.by_key.entry(SmallVec::from_slice(storage_key.as_bytes())).or_insert(next);
+        if place == next {
+            self.held.push((storage_key, None));
+            names.push((bucket, key));
+        }
+    }
+
+    fn held(&mut self, bucket: BucketId, key: &Key, token: crate::ids::Token) -> Result<&mut Held, Error> {
+        let storage_key = StorageKey::new(bucket, token, key.as_bytes());
+        let place = self.by_key.get(storage_key.as_bytes()).copied();
+        place
+            .and_then(|place| self.held.get_mut(place))
+            .and_then(|(_, held)| held.as_mut())
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the storage skipped a key of a get_many"))
+    }
+}
+
+fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error) -> Applied<T> {
+    for mutation in mutations {
+        match mutation {
+            Mutation::Mint(mint) => {
+                applied.minted.push(Minted { op: mint.op, result: Err(error.clone()) });
+            }
+            Mutation::Merge(MergeGroup { reply: Some(reply), items }) => {
+                applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind()); items.len()]));
+            }
+            Mutation::Merge(_) | Mutation::Meta(..) | Mutation::DropBucket(_) => {}
+        }
+    }
+    applied
+}

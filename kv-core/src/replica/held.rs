@@ -1,0 +1,191 @@
+use crate::causality::{Dot, Stamp};
+use crate::error::{Error, ErrorKind};
+use crate::ids::NodeId;
+use crate::key::StorageKey;
+use crate::mutants::{self, Mutant};
+use crate::record::{Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version};
+use crate::replica::{Merge, Mint, Minter};
+use crate::storage::Batch;
+use crate::time::Now;
+use crate::view::View;
+
+/// What the batch in the making holds under one key: what was read, and what the mutations so far made of it.
+#[derive(Debug)]
+pub(super) struct Held {
+    state: State,
+    changed: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Absent,
+    Damaged,
+    Cell(Cell),
+}
+
+impl Held {
+    /// What the store has under the key of `merge` or `mint`.
+    pub(super) fn read(
+        bytes: Option<&[u8]>,
+        storage_key: &StorageKey,
+        bucket: crate::ids::BucketId,
+        key: &crate::key::Key,
+    ) -> Self {
+        let state = match bytes {
+            None => State::Absent,
+            Some(bytes) => match CellView::decode(bytes, storage_key.as_bytes(), bucket, key) {
+                Ok(cell) => State::Cell(cell.to_cell()),
+                Err(_) => State::Damaged,
+            },
+        };
+        Held { state, changed: false }
+    }
+
+    /// Merges a record that another replica made. Refuses nothing and drops nothing.
+    pub(super) fn merge(&mut self, view: &View, merge: &Merge) -> Result<(), ErrorKind> {
+        let owners = view.owners(&merge.bucket, merge.token);
+        let write_quorum_min = usize::from(merge.bucket.properties.w_min);
+        let (own, mark, record) = match &self.state {
+            State::Absent => (None, None, merge.record.clone()),
+            State::Damaged => (None, damage_mark(), merge.record.clone()),
+            State::Cell(cell) => {
+                let record = merged(cell, merge)?;
+                (cell.own, cell.recovering.clone(), record)
+            }
+        };
+        let recovering =
+            mark.and_then(|mark| settle_mark(mark, merge, view.node(), owners, write_quorum_min));
+        self.replace(Cell { own, recovering, record });
+        Ok(())
+    }
+
+    /// Makes a new version and joins it to what is held.
+    pub(super) fn mint(
+        &mut self,
+        view: &View,
+        mint: &Mint,
+        minter: &mut Minter,
+        now: Now,
+    ) -> Result<(Dot, Stamp, EncodedRecord), Error> {
+        if now.monotonic_us > mint.deadline_us && !mutants::on(Mutant::DeadlineIsIgnoredByWriter) {
+            return Err(Error::new(
+                ErrorKind::DeadlineExceeded,
+                "the deadline passed before the write was made: nothing was written",
+            ));
+        }
+        let (own, recovering, mut record) = match &self.state {
+            State::Absent => (None, None, Record::new()),
+            // No base for anything: the write is kept beside a mark, under an actor that nobody has seen.
+            State::Damaged => (None, damage_mark(), Record::new()),
+            State::Cell(cell) => {
+                let record = cell.record.decode().map_err(|error| damaged(&error))?;
+                (cell.own, cell.recovering.clone(), record)
+            }
+        };
+        let dot = minter.dot(own, &record).ok_or_else(read_only)?;
+        let stamp = minter.stamp(now, mint.context.stamp.max(record.stamp()));
+        let version = Version {
+            dot,
+            past: if mutants::on(Mutant::BlindPutReplaces) {
+                record.context().dots
+            } else {
+                mint.context.dots.clone()
+            },
+            stamp,
+            expiry: mint.expiry,
+            id: mint.id,
+            value: mint.value.clone(),
+        };
+        record.add(version, &*mint.bucket.resolver);
+        check_siblings(view, mint, &record)?;
+        let encoded = EncodedRecord::encode(&record, mint.bucket.id, &mint.key);
+        if encoded.len() > view.limits.record_bytes_max {
+            return Err(Error::new(
+                ErrorKind::RecordTooLarge,
+                format!(
+                    "the key's versions would take {} bytes, {} are allowed: get, resolve, and put with the context",
+                    encoded.len(),
+                    view.limits.record_bytes_max
+                ),
+            ));
+        }
+        let own = OwnActor { actor: dot.actor, counter: dot.counter };
+        self.replace(Cell { own: Some(own), recovering, record: encoded.clone() });
+        if mutants::on(Mutant::SendsVersionInsteadOfRecord) {
+            let only = record.versions().iter().filter(|version| version.dot == dot).cloned();
+            return Ok((dot, stamp, EncodedRecord::encode(&only.collect(), mint.bucket.id, &mint.key)));
+        }
+        Ok((dot, stamp, encoded))
+    }
+
+    /// Adds what changed to `batch`.
+    pub(super) fn store(&self, storage_key: &StorageKey, batch: &mut Batch, scratch: &mut Vec<u8>) {
+        if let (State::Cell(cell), true) = (&self.state, self.changed) {
+            scratch.clear();
+            cell.encode_into(storage_key.as_bytes(), scratch);
+            batch.put(storage_key.as_bytes(), &[scratch]);
+        }
+    }
+
+    fn replace(&mut self, cell: Cell) {
+        let same = matches!(&self.state, State::Cell(before) if *before == cell);
+        if !same {
+            self.state = State::Cell(cell);
+            self.changed = true;
+        }
+    }
+}
+
+fn merged(cell: &Cell, merge: &Merge) -> Result<EncodedRecord, ErrorKind> {
+    if cell.record == merge.record || mutants::on(Mutant::MergeOverwrites) {
+        return Ok(merge.record.clone());
+    }
+    // Both passed their checksums, so only a bug or a forger could have made them malformed.
+    let mut record = cell.record.decode().map_err(|_| ErrorKind::Damaged)?;
+    let other = merge.record.decode().map_err(|_| ErrorKind::InvalidFrame)?;
+    record.merge(other, &*merge.bucket.resolver);
+    Ok(EncodedRecord::encode(&record, merge.bucket.id, &merge.key))
+}
+
+/// The mark of a record that begins anew where one was damaged.
+fn damage_mark() -> Option<RecoveringMark> {
+    (!mutants::on(Mutant::WriteClearsDamage)).then(RecoveringMark::default)
+}
+
+fn settle_mark(
+    mut mark: RecoveringMark,
+    merge: &Merge,
+    node: NodeId,
+    owners: &[NodeId],
+    write_quorum_min: usize,
+) -> Option<RecoveringMark> {
+    for source in &merge.sources {
+        mark.merged_with(source.node, source.complete);
+    }
+    (!mark.is_over(node, owners, write_quorum_min)).then_some(mark)
+}
+
+fn check_siblings(view: &View, mint: &Mint, record: &Record) -> Result<(), Error> {
+    let bucket_max = mint.bucket.properties.siblings_max.map_or(usize::MAX, |most| most as usize);
+    let most = view.limits.siblings_max.min(bucket_max);
+    if record.versions().len() <= most {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::TooManySiblings,
+        format!(
+            "the key would have more than {most} concurrent versions: get, resolve, and put with the context"
+        ),
+    ))
+}
+
+fn damaged(error: &crate::record::RecordError) -> Error {
+    Error::new(ErrorKind::Damaged, format!("this node's record of the key is damaged: {error}"))
+}
+
+fn read_only() -> Error {
+    Error::new(
+        ErrorKind::ReadOnly,
+        "this node cannot store a new incarnation and takes no writes: free space on its disk, or write through another node",
+    )
+}

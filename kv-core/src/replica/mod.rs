@@ -1,0 +1,14 @@
+//! The replica: the only part of a node that knows storage. It reads records, and merges mutations into batches.
+
+mod apply;
+mod held;
+mod meta;
+mod minter;
+mod mutation;
+mod read;
+
+pub use apply::{Applied, Finished, apply};
+pub use meta::{Meta, StoreIdentity, open_store, store_layout, store_table};
+pub use minter::Minter;
+pub use mutation::{Merge, MergeGroup, Mint, Minted, Mutation};
+pub use read::{read, read_many};

@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::causality::{Context, Dot, Stamp};
+use crate::error::Error;
+use crate::ids::{BucketId, OpId, Token};
+use crate::key::Key;
+use crate::record::{EncodedRecord, Expiry, WriteId};
+use crate::view::Bucket;
+use crate::wire::Source;
+
+/// Work for the writer of a store. `T` names whoever waits for the answer to a peer's request.
+#[derive(Debug)]
+pub enum Mutation<T> {
+    /// Makes a new version, for an operation that this node coordinates.
+    Mint(Box<Mint>),
+    /// Merges records that others made.
+    Merge(MergeGroup<T>),
+    /// Stores metadata of the store: the layout, the bucket table.
+    Meta(&'static str, Vec<u8>),
+    /// Removes everything in a bucket that was deleted.
+    DropBucket(BucketId),
+}
+
+/// A new version to be made.
+#[derive(Debug)]
+pub struct Mint {
+    /// The operation.
+    pub op: OpId,
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// The key.
+    pub key: Key,
+    /// Where it lies.
+    pub token: Token,
+    /// What the version replaces: its past, exactly.
+    pub context: Context,
+    /// The value, or none for a tombstone.
+    pub value: Option<Bytes>,
+    /// When it expires.
+    pub expiry: Option<Expiry>,
+    /// The client's id for it.
+    pub id: Option<WriteId>,
+    /// Monotonic time after which it must not be made.
+    pub deadline_us: u64,
+}
+
+/// What became of a [`Mint`], before it is committed.
+#[derive(Debug)]
+pub struct Minted {
+    /// The operation.
+    pub op: OpId,
+    /// The dot, the stamp and the merged record, or why nothing was made.
+    pub result: Result<(Dot, Stamp, EncodedRecord), Error>,
+}
+
+/// Records that arrived together and are answered together.
+#[derive(Debug)]
+pub struct MergeGroup<T> {
+    /// Who waits; nobody for a repair of this node's own record.
+    pub reply: Option<T>,
+    /// The records.
+    pub items: Vec<Merge>,
+}
+
+/// One record to be merged.
+#[derive(Debug)]
+pub struct Merge {
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// The key.
+    pub key: Key,
+    /// Where it lies.
+    pub token: Token,
+    /// The record, checked.
+    pub record: EncodedRecord,
+    /// The replicas whose whole records are in it.
+    pub sources: Vec<Source>,
+}
+
+impl<T> Mutation<T> {
+    /// How many keys the mutation touches.
+    pub fn keys(&self) -> usize {
+        match self {
+            Mutation::Merge(group) => group.items.len(),
+            Mutation::Mint(_) | Mutation::Meta(..) | Mutation::DropBucket(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use smallvec::SmallVec;
+
+use crate::error::ErrorKind;
+use crate::key::StorageKey;
+use crate::mutants::{self, Mutant};
+use crate::record::CellView;
+use crate::storage::Storage;
+use crate::view::View;
+use crate::wire::{ReadAnswer, ReadItem};
+
+/// Reads one record for a peer or for this node's own coordinator: a function of the view and the committed store, on no queue.
+/// `buffer` is scratch space that is reused from call to call.
+pub fn read(view: &View, store: &dyn Storage, item: &ReadItem, buffer: &mut Vec<u8>) -> ReadAnswer {
+    if view.bucket_by_id(item.bucket).is_none() {
+        return ReadAnswer::Refused(ErrorKind::UnknownBucket);
+    }
+    let storage_key = StorageKey::new(item.bucket, view.token(&item.key), item.key.as_bytes());
+    match store.get(storage_key.as_bytes(), buffer) {
+        Ok(true) => answer(item, &storage_key, buffer),
+        Ok(false) => ReadAnswer::Absent,
+        Err(_) => ReadAnswer::Refused(ErrorKind::StorageFailed),
+    }
+}
+
+/// Reads many records from one state of the store.
+pub fn read_many(view: &View, store: &dyn Storage, items: &[ReadItem]) -> Vec<ReadAnswer> {
+    if let [item] = items {
+        return vec![read(view, store, item, &mut Vec::with_capacity(256))];
+    }
+    let storage_keys: Vec<StorageKey> = items
+        .iter()
+        .map(|item| StorageKey::new(item.bucket, view.token(&item.key), item.key.as_bytes()))
+        .collect();
+    let keys: SmallVec<[&[u8]; 16]> = storage_keys.iter().map(StorageKey::as_bytes).collect();
+    let mut answers = Vec::with_capacity(items.len());
+    let result = store.get_many(&keys, &mut |index, bytes| {
+        let (Some(item), Some(storage_key)) = (items.get(index), storage_keys.get(index)) else { return };
+        answers.push(match bytes {
+            _ if view.bucket_by_id(item.bucket).is_none() => ReadAnswer::Refused(ErrorKind::UnknownBucket),
+            Some(bytes) => answer(item, storage_key, bytes),
+            None => ReadAnswer::Absent,
+        });
+    });
+    if result.is_err() {
+        return vec![ReadAnswer::Refused(ErrorKind::StorageFailed); items.len()];
+    }
+    answers
+}
+
+fn answer(item: &ReadItem, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
+    match CellView::decode(bytes, storage_key.as_bytes(), item.bucket, &item.key) {
+        Ok(cell) if cell.recovering.is_some() => ReadAnswer::Recovering(cell.record().into_bytes()),
+        Ok(cell) if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
+        Ok(cell) => ReadAnswer::Record(cell.record().into_bytes()),
+        Err(_) if mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
+        Err(_) => ReadAnswer::Damaged,
+    }
+}

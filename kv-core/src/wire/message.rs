@@ -1,0 +1,179 @@
+use serde::{Deserialize, Serialize};
+
+use crate::bucket::{BucketProperties, BucketTable};
+use crate::causality::Stamp;
+use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
+use crate::error::Error;
+use crate::ids::{ClusterId, Incarnation, NodeId};
+use crate::layout::Layout;
+use crate::storage::StorageStats;
+use crate::wire::{Forward, ForwardAnswer, ReadAnswer, ReadItem, WriteAnswer, WriteItem};
+
+/// Stands at the front of every request and answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The sender's cluster; 0 for a node that has none yet and for a client that does not know.
+    pub cluster: ClusterId,
+    /// The sender's layout version; 0 for none.
+    pub layout: u64,
+    /// The life of the sender's store; 0 for a client.
+    pub incarnation: Incarnation,
+    /// The sender's clock; 0 for a client.
+    pub clock: Stamp,
+    /// Digest of the sender's bucket table; 0 for a client.
+    pub buckets: u64,
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Who asks, and what it knows.
+    pub header: Header,
+    /// What it asks.
+    pub body: RequestBody,
+}
+
+/// What is asked. The first group is for peers, the second for clients too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// Reads records.
+    Read(Vec<ReadItem>),
+    /// Merges records, answered when all are committed.
+    Write(Vec<WriteItem>),
+    /// Coordinates a put.
+    Forward(Forward),
+    /// Takes in a bucket table and answers with the merged one.
+    MergeBuckets(BucketTable),
+    /// Makes a node that has no cluster a member of this one: layout and the cluster's secret.
+    Join(Box<Layout>, [u8; 16], BucketTable),
+    /// Reads a key for a client.
+    Get(Get),
+    /// Writes a key for a client.
+    Put(Put),
+    /// Reads keys for a client.
+    GetMany(GetMany),
+    /// Writes keys for a client.
+    PutMany(PutMany),
+    /// Tells what a client needs to find owners.
+    Cluster,
+    /// Tells how the node is.
+    Status,
+    /// Makes version 1 of the layout from the members in this node's configuration.
+    Init,
+    /// Changes the bucket table.
+    ChangeBucket(BucketChange),
+}
+
+/// A change of the bucket table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BucketChange {
+    /// Creates a bucket, or fails if there is one.
+    Create(String, BucketProperties),
+    /// Changes a bucket that exists.
+    Set(String, BucketProperties),
+    /// Deletes a bucket and what is in it.
+    Delete(String),
+}
+
+impl RequestBody {
+    /// Whether clients may ask it.
+    pub fn is_for_clients(&self) -> bool {
+        !matches!(
+            self,
+            RequestBody::Read(_)
+                | RequestBody::Write(_)
+                | RequestBody::Forward(_)
+                | RequestBody::MergeBuckets(_)
+                | RequestBody::Join(..)
+        )
+    }
+
+    /// Whether asking it twice does the same as asking it once.
+    pub fn is_idempotent(&self) -> bool {
+        !matches!(
+            self,
+            RequestBody::Forward(_)
+                | RequestBody::Put(_)
+                | RequestBody::PutMany(_)
+                | RequestBody::ChangeBucket(_)
+        )
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Who answers, and what it knows.
+    pub header: Header,
+    /// What it says.
+    pub body: AnswerBody,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum AnswerBody {
+    /// The request as a whole was refused; nothing was done.
+    Refused(Error),
+    /// One answer per item of a read.
+    Read(Vec<ReadAnswer>),
+    /// One answer per item of a write.
+    Write(Vec<WriteAnswer>),
+    /// How a forwarded put ended.
+    Forward(ForwardAnswer),
+    /// The merged bucket table.
+    Buckets(BucketTable),
+    /// Done.
+    Done,
+    /// What a get found.
+    Get(Result<GetAnswer, Error>),
+    /// How a put ended.
+    Put(PutResult),
+    /// What each get found.
+    GetMany(Vec<Result<GetAnswer, Error>>),
+    /// How each put ended.
+    PutMany(Vec<PutResult>),
+    /// What a client needs to find owners.
+    Cluster(Box<ClusterInfo>),
+    /// How the node is.
+    Status(Box<NodeStatus>),
+}
+
+/// What a client needs to find owners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterInfo {
+    /// The layout, or none for a node that has no cluster yet.
+    pub layout: Option<Layout>,
+    /// The bucket table.
+    pub buckets: BucketTable,
+}
+
+/// How a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: NodeId,
+    /// The release it runs.
+    pub release: String,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// Its cluster, or none yet.
+    pub cluster: Option<ClusterId>,
+    /// Its layout version, 0 for none.
+    pub layout: u64,
+    /// The life of its store.
+    pub incarnation: Incarnation,
+    /// Why it takes no writes, or does not work at all; empty if it does.
+    pub trouble: String,
+    /// Its store.
+    pub storage: StorageStats,
+    /// Operations that it coordinates at this moment.
+    pub operations: u64,
+    /// Mutations that wait for its writer.
+    pub mutations: u64,
+    /// Milliseconds between its clock and the median of its peers' clocks.
+    pub clock_distance_ms: u64,
+    /// Operations and what became of them since the start, by name.
+    pub counters: Vec<(String, u64)>,
+    /// The other members: whether the last call to each succeeded, if there was one.
+    pub peers: Vec<(NodeId, Option<bool>)>,
+}

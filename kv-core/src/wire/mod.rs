@@ -1,0 +1,9 @@
+//! What nodes and clients say to each other. Enums only ever grow at their end; golden bytes hold every variant.
+
+mod frame;
+mod message;
+mod peer;
+
+pub use frame::{decode_answer, decode_request, encode_answer, encode_request};
+pub use message::{Answer, AnswerBody, BucketChange, ClusterInfo, Header, NodeStatus, Request, RequestBody};
+pub use peer::{Forward, ForwardAnswer, ReadAnswer, ReadItem, Source, WriteAnswer, WriteItem};

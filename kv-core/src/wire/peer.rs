@@ -1,0 +1,102 @@
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::causality::ContextToken;
+use crate::command::{PutResult, WriteOptions};
+use crate::error::ErrorKind;
+use crate::ids::{BucketId, Epoch, Incarnation, NodeId};
+use crate::key::Key;
+
+/// Asks a replica for one record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadItem {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The sender's epoch of the key's partition.
+    pub epoch: Epoch,
+    /// The key.
+    pub key: Key,
+    /// The digest of the record that the sender holds: a replica that holds the same says so and sends nothing.
+    pub unless: Option<u64>,
+}
+
+/// What a replica says to a [`ReadItem`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadAnswer {
+    /// It has no record.
+    Absent,
+    /// It has the record with the digest that was named.
+    Unchanged,
+    /// It has this record.
+    Record(Bytes),
+    /// It has this record and is recovering: the record is incomplete and does not vote.
+    Recovering(Bytes),
+    /// Its record fails its checksum.
+    Damaged,
+    /// It cannot say, for that reason.
+    Refused(ErrorKind),
+}
+
+/// Whose state a record was merged from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The replica.
+    pub node: NodeId,
+    /// Whether it was not recovering itself.
+    pub complete: bool,
+}
+
+/// Gives a replica one record to merge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteItem {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The epoch in which the record was read.
+    pub epoch: Epoch,
+    /// The key.
+    pub key: Key,
+    /// The encoded record.
+    pub record: Bytes,
+    /// For a repair: the replicas whose whole records are in it. Empty for a put.
+    pub sources: Vec<Source>,
+}
+
+/// What a replica says to a [`WriteItem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriteAnswer {
+    /// The record is merged and committed.
+    Committed,
+    /// Nothing was stored, for that reason.
+    Refused(ErrorKind),
+    /// The commit failed in a way that leaves its outcome unknown.
+    Unknown,
+}
+
+/// Hands a put to an owner, which coordinates it. Run at most once: the receiver remembers the ids from `floor` on, and takes the
+/// request only in the life of its store that the sender knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// The receiver's incarnation as far as the sender knows.
+    pub receiver: Incarnation,
+    /// The sender's number for this request.
+    pub id: u64,
+    /// The lowest number of the sender's that is not settled.
+    pub floor: u64,
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: Key,
+    /// The value, or none for a delete.
+    pub value: Option<Bytes>,
+    /// What it replaces: an overwrite has made its read before it is forwarded.
+    pub context: ContextToken,
+    /// How. The timeout is what is left of it.
+    pub options: WriteOptions,
+}
+
+/// What an owner says to a [`Forward`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ForwardAnswer {
+    /// How the put ended.
+    pub result: PutResult,
+}
