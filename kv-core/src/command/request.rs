@@ -90,3 +90,55 @@ pub struct PutMany {
     /// How.
     pub options: WriteOptions,
 }
+
+impl Get {
+    /// A get that follows the bucket in everything.
+    pub fn new(bucket: impl Into<String>, key: Key) -> Self {
+        Get { bucket: bucket.into(), key, options: ReadOptions::default() }
+    }
+
+    /// The same get with that R.
+    #[must_use]
+    pub fn with_r(mut self, r: Quorum) -> Self {
+        self.options.r = Some(r);
+        self
+    }
+}
+
+impl Put {
+    /// A put that overwrites and follows the bucket in everything.
+    pub fn new(bucket: impl Into<String>, key: Key, value: impl Into<Bytes>) -> Self {
+        Put {
+            bucket: bucket.into(),
+            key,
+            value: Some(value.into()),
+            replace: Replace::Overwrite,
+            options: WriteOptions::default(),
+        }
+    }
+
+    /// A delete that overwrites and follows the bucket in everything.
+    pub fn delete(bucket: impl Into<String>, key: Key) -> Self {
+        Put {
+            bucket: bucket.into(),
+            key,
+            value: None,
+            replace: Replace::Overwrite,
+            options: WriteOptions::default(),
+        }
+    }
+
+    /// The same put with the context of what it replaces.
+    #[must_use]
+    pub fn with_context(mut self, context: ContextToken) -> Self {
+        self.replace = Replace::Context(context);
+        self
+    }
+
+    /// The same put with that W.
+    #[must_use]
+    pub fn with_w(mut self, w: Quorum) -> Self {
+        self.options.w = Some(w);
+        self
+    }
+}
