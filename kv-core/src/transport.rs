@@ -57,12 +57,16 @@ pub trait FrameHandler: Debug + Send + Sync + 'static {
 /// - `T-02`: any number of calls are under way at a time, and each gets its own answer.
 /// - `T-03`: a call ends by its deadline (within a second of grace), whatever the peer does.
 /// - `T-04`: the handler is told the true identity of the sender.
-/// - `T-05`: a call to a peer that cannot be reached fails with [`CallError::NotSent`]; the next call to it succeeds once it can be
-///   reached again, without help.
+/// - `T-05`: a call to a peer that cannot be reached fails with [`CallError::NotSent`], once the transport has noticed; calls to it
+///   succeed again soon after it can be reached again (within the transport's longest pause between connects), without help.
 /// - `T-06`: one slow handler does not delay the answers of others.
-/// - `T-07`: a frame above the bound is refused with [`ErrorKind::FrameTooLarge`], and other calls go on.
+/// - `T-07`: a frame above the bound is refused with [`ErrorKind::FrameTooLarge`]: as [`CallError::NotSent`] if it is the request, as
+///   [`CallError::NoAnswer`] if it is the answer. Other calls go on.
 /// - `T-08`: a request is handed to the handler at most once per call.
-/// - `T-09`: after `shut_down` calls fail with [`CallError::NotSent`] or end with their answer; nothing hangs.
+/// - `T-09`: after `shut_down` calls fail with [`CallError::NotSent`]; those under way end with their answer, if it is ready within
+///   the grace, or fail by their deadline. Nothing hangs.
+/// - `T-10`: a request that was handed to the handler is carried out, although the call was dropped, its deadline passed, or its
+///   connection broke.
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Begins to hand frames that arrive to `handler`. Called once.
