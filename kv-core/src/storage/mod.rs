@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 pub use batch::{Batch, Change};
 pub use error::{CommitError, StorageError};
-pub use scan::{Page, ScanRange};
+pub use scan::{KeyBounds, Page, ScanRange};
 use serde::{Deserialize, Serialize};
 
 /// When a batch counts as stored.
@@ -59,7 +59,8 @@ pub struct StorageStats {
 ///
 /// - `S-01`: a get returns the value of the last batch that put its key, byte for byte, and says `false` for a key that was
 ///   never put or was deleted since. The caller's buffer is replaced, not appended to.
-/// - `S-02`: keys of 1 to `key_bytes_max` bytes and values of 0 bytes to at least 16 MiB are stored.
+/// - `S-02`: keys of 1 to `key_bytes_max` bytes and values of 0 bytes to at least 16 MiB are stored; a batch that puts an empty
+///   or a longer key fails with [`CommitError::NotWritten`].
 /// - `S-03`: a batch is applied entirely or not at all, and its changes in their order: of two changes of one key the later wins.
 /// - `S-04`: a scan returns the entries of the half-open range in ascending order of their bytes, each once, and stops at the
 ///   page's bounds, having returned at least one entry if there is any; going on after the last key of a full page
@@ -72,8 +73,9 @@ pub struct StorageStats {
 /// - `S-09`: (`durable`) every batch whose `write` returned is there after the process was killed and the store reopened;
 ///   a batch that was being written is there entirely or not at all.
 /// - `S-10`: (`durable`) a store that is open cannot be opened a second time; it can after it was dropped.
-/// - `S-11`: reads and writes run at the same time from several threads without error.
-/// - `S-12`: `stats` counts entries exactly while no write runs.
+/// - `S-11`: reads run from several threads while writes run, one at a time but each from whichever thread, without error.
+/// - `S-12`: `stats` counts entries exactly while no write runs: a put of a new key adds one, an overwrite and the removal of an
+///   absent key change nothing.
 pub trait Storage: Debug + Send + Sync + 'static {
     /// What the engine can do.
     fn capabilities(&self) -> StorageCapabilities;
@@ -85,8 +87,8 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// [`StorageError`] if the engine cannot read; `value` is then unspecified.
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError>;
 
-    /// Reads many keys from one state and calls `visit` with each key's index and value, in order. `visit` must be quick:
-    /// the engine may hold a read transaction.
+    /// Reads many keys from one state and calls `visit` with each key's index and value, in order. `visit` must be quick
+    /// and must not call the storage: the engine may hold a lock or the thread's only read transaction.
     ///
     /// # Errors
     ///
@@ -97,7 +99,8 @@ pub trait Storage: Debug + Send + Sync + 'static {
         visit: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StorageError>;
 
-    /// Appends entries of `range` to `page` until the range ends or the page is full.
+    /// Appends entries of `range` to `page` until the range ends or the page is full. A range whose start is not below its
+    /// end is empty.
     ///
     /// # Errors
     ///

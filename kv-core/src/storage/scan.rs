@@ -1,4 +1,7 @@
-use std::ops::Range;
+use std::ops::{Bound, Range};
+
+/// A lower and an upper bound, as ordered maps take them.
+pub type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// A half-open range of keys, read in pages.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +14,30 @@ pub struct ScanRange<'a> {
     pub after: Option<&'a [u8]>,
 }
 
-impl ScanRange<'_> {
+impl<'a> ScanRange<'a> {
+    /// The keys from `start` up to but not including `end`; an empty `end` means to the end of the map.
+    pub fn new(start: &'a [u8], end: &'a [u8]) -> Self {
+        ScanRange { start, end, after: None }
+    }
+
+    /// The bounds for an ordered map to look between, or `None` where no key can lie: most maps refuse a start behind the
+    /// end.
+    pub fn bounds(&self) -> Option<KeyBounds<'a>> {
+        let lower = match self.after {
+            Some(after) if after >= self.start => Bound::Excluded(after),
+            _ if self.start.is_empty() => Bound::Unbounded,
+            _ => Bound::Included(self.start),
+        };
+        if self.end.is_empty() {
+            return Some((lower, Bound::Unbounded));
+        }
+        let possible = match lower {
+            Bound::Included(key) | Bound::Excluded(key) => key < self.end,
+            Bound::Unbounded => true,
+        };
+        possible.then_some((lower, Bound::Excluded(self.end)))
+    }
+
     /// Whether `key` lies in the range and behind `after`.
     pub fn contains(&self, key: &[u8]) -> bool {
         key >= self.start

@@ -1,0 +1,15 @@
+//! Storage on LMDB, through heed.
+
+mod options;
+mod storage;
+
+mod open;
+
+mod format;
+mod lock;
+
+mod errors;
+mod free_space;
+
+pub use options::{Creation, LmdbOptions};
+pub use storage::LmdbStorage;
