@@ -110,7 +110,8 @@ impl<'a> Walk<'a> {
         self.walk += 1;
         self.met.clear();
         for place in places {
-            let (Some(mark), Some(member)) = (self.met_in_walk.get_mut(place), self.members.get(place)) else {
+            let (Some(mark), Some(member)) = (self.met_in_walk.get_mut(place), self.members.get(place))
+            else {
                 continue;
             };
             if *mark != self.walk {

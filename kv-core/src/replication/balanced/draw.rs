@@ -9,7 +9,12 @@ use super::topology::Topology;
 /// Partition by partition, each data centre, then each zone in it, then each member in that gets the floor or the ceiling of what it has
 /// left over the partitions that are left. Whoever gets the ceiling is drawn by systematic sampling (Madow 1949) in a shuffled
 /// order, so that members meet in all combinations and the load of a dead one is shared by many.
-pub(super) fn draw(topology: &Topology, quota: &Quota, partitions: usize, replicas: usize) -> Table<OwnerSet> {
+pub(super) fn draw(
+    topology: &Topology,
+    quota: &Quota,
+    partitions: usize,
+    replicas: usize,
+) -> Table<OwnerSet> {
     let mut mixer = Mixer::new(0x6b76_2d64_7261_7700);
     let mut centers = Level::new(&quota.data_centers);
     let mut zones = Level::new(&quota.zones);
@@ -20,7 +25,8 @@ pub(super) fn draw(topology: &Topology, quota: &Quota, partitions: usize, replic
             let left = partitions - done;
             let mut owners = OwnerSet::new();
             for (center, count) in centers.pick(&all, left, replicas, &mut mixer) {
-                for (zone, count) in zones.pick(&topology.data_center_zones[center], left, count, &mut mixer) {
+                for (zone, count) in zones.pick(&topology.data_center_zones[center], left, count, &mut mixer)
+                {
                     let picked = members.pick(&topology.zone_members[zone], left, count, &mut mixer);
                     owners.extend(picked.into_iter().map(|(member, _)| member as u32));
                 }

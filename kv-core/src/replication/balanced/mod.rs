@@ -102,10 +102,7 @@ fn before(request: &PlacementRequest<'_>, previous: &Placement, replicas: usize)
         .map(|partition| {
             // The same tokens, also when partitions were split in two or joined.
             let list = lists.get(partition * lists.len() / partitions).copied().unwrap_or_default();
-            list.iter()
-                .take(replicas)
-                .map(|id| place_of(id).map_or(NOBODY, |place| place as u32))
-                .collect()
+            list.iter().take(replicas).map(|id| place_of(id).map_or(NOBODY, |place| place as u32)).collect()
         })
         .collect()
 }

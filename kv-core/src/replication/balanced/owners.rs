@@ -87,7 +87,8 @@ impl<'a> Owners<'a> {
         let mut needed = bounds.base;
         for (index, member) in owners.clone().enumerate() {
             let zone_here = zone(member);
-            if owners.clone().filter(|other| zone(*other) == zone_here).count() > bounds.zone_most[zone_here] {
+            if owners.clone().filter(|other| zone(*other) == zone_here).count() > bounds.zone_most[zone_here]
+            {
                 return false;
             }
             let center_here = center(member);

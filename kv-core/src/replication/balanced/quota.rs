@@ -99,8 +99,12 @@ fn share(amount: u128, parts: &[Part]) -> Vec<u128> {
     let mut fixed: Vec<Option<u128>> = vec![None; parts.len()];
     loop {
         let rest = amount.saturating_sub(fixed.iter().flatten().sum());
-        let weight: u128 =
-            parts.iter().zip(&fixed).filter(|(_, fixed)| fixed.is_none()).map(|(p, _)| u128::from(p.weight)).sum();
+        let weight: u128 = parts
+            .iter()
+            .zip(&fixed)
+            .filter(|(_, fixed)| fixed.is_none())
+            .map(|(p, _)| u128::from(p.weight))
+            .sum();
         if weight == 0 {
             break;
         }

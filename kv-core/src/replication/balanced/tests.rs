@@ -33,7 +33,14 @@ fn figures(strategy: &dyn ReplicationStrategy, members: &[Member], q: u32) {
     };
     let t = Instant::now();
     let first = strategy.place(&request);
-    println!("{} fresh {}x{} {:?} unmet {:?}", strategy.name(), q, members.len(), t.elapsed(), first.unmet.len());
+    println!(
+        "{} fresh {}x{} {:?} unmet {:?}",
+        strategy.name(),
+        q,
+        members.len(),
+        t.elapsed(),
+        first.unmet.len()
+    );
     for prefix in 1..=5 {
         let l = loads(members, &first.placement, prefix);
         let total: u32 = members.iter().map(|m| m.capacity).sum();
@@ -60,7 +67,11 @@ fn figures(strategy: &dyn ReplicationStrategy, members: &[Member], q: u32) {
             changed.push(m);
         }
         let t = Instant::now();
-        let next = strategy.place(&PlacementRequest { members: &changed, previous: Some(&first.placement), ..request });
+        let next = strategy.place(&PlacementRequest {
+            members: &changed,
+            previous: Some(&first.placement),
+            ..request
+        });
         let time = t.elapsed();
         let mut all = changed.clone();
         all.extend(members.iter().filter(|m| !changed.contains(m)).cloned());
@@ -69,14 +80,20 @@ fn figures(strategy: &dyn ReplicationStrategy, members: &[Member], q: u32) {
                 .placement
                 .lists()
                 .zip(next.placement.lists())
-                .map(|(a, b)| b.iter().take(prefix).filter(|id| !a.iter().take(prefix).any(|x| x == *id)).count())
+                .map(|(a, b)| {
+                    b.iter().take(prefix).filter(|id| !a.iter().take(prefix).any(|x| x == *id)).count()
+                })
                 .sum();
             let must: usize = loads(&all, &first.placement, prefix)
                 .iter()
                 .zip(loads(&all, &next.placement, prefix))
                 .map(|(a, b)| b.saturating_sub(*a))
                 .sum();
-            println!("  gone {gone} prefix {prefix}: moved {moved} must {must} {:.3} ({time:?}) unmet {}", moved as f64 / must as f64, next.unmet.len());
+            println!(
+                "  gone {gone} prefix {prefix}: moved {moved} must {must} {:.3} ({time:?}) unmet {}",
+                moved as f64 / must as f64,
+                next.unmet.len()
+            );
         }
     }
 }
