@@ -60,7 +60,8 @@ impl Report {
             Ok(outcome) => outcome.into(),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
+                let text =
+                    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
                 CaseOutcome::Failed(format!("panicked: {text}"))
             }
         };

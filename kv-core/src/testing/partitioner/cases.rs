@@ -84,7 +84,9 @@ pub(super) fn uniform(partitioner: &dyn Partitioner) -> CaseOutcome {
         ("decimal numbers", |number| format!("user:{number}").into_bytes()),
         ("big-endian numbers", |number| number.to_be_bytes().to_vec()),
         ("little-endian numbers", |number| number.to_le_bytes().to_vec()),
-        ("numbers before a common end", |number| format!("{number:020}/a/rather/long/common/end").into_bytes()),
+        ("numbers before a common end", |number| {
+            format!("{number:020}/a/rather/long/common/end").into_bytes()
+        }),
     ];
     for (family, key) in families {
         let mut buckets = [0u32; BUCKETS];
@@ -98,7 +100,9 @@ pub(super) fn uniform(partitioner: &dyn Partitioner) -> CaseOutcome {
         let squares = buckets.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected);
         let chi_squared: f64 = squares.sum();
         if chi_squared > CHI_SQUARED_MAX {
-            return CaseOutcome::Failed(format!("{family}: chi-squared is {chi_squared:.0} over 256 partitions"));
+            return CaseOutcome::Failed(format!(
+                "{family}: chi-squared is {chi_squared:.0} over 256 partitions"
+            ));
         }
     }
     CaseOutcome::Passed
