@@ -25,6 +25,20 @@ fn capacity_default() -> u32 {
     100
 }
 
+/// What fails together: the members of a zone, or one member alone if it names no zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureDomain<'a> {
+    /// A zone of a data centre; zones of the same name in two data centres are two domains.
+    Zone {
+        /// The data centre.
+        data_center: &'a str,
+        /// The zone.
+        zone: &'a str,
+    },
+    /// A member that names no zone.
+    Node(NodeId),
+}
+
 impl Member {
     /// A member with the default capacity, in no particular zone or data centre.
     pub fn new(id: NodeId, address: impl Into<String>) -> Self {
@@ -34,6 +48,15 @@ impl Member {
             zone: String::new(),
             data_center: String::new(),
             capacity: capacity_default(),
+        }
+    }
+
+    /// What fails together with this member. A member with an empty zone is a domain of its own: nothing is known that it shares.
+    pub fn failure_domain(&self) -> FailureDomain<'_> {
+        if self.zone.is_empty() {
+            FailureDomain::Node(self.id)
+        } else {
+            FailureDomain::Zone { data_center: &self.data_center, zone: &self.zone }
         }
     }
 }

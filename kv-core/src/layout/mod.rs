@@ -5,7 +5,7 @@ mod partitioning;
 mod placement;
 mod value;
 
-pub use member::Member;
+pub use member::{FailureDomain, Member};
 pub use partitioning::Partitioning;
 pub use placement::{Placement, UnmetConstraint};
 pub use value::{Layout, LayoutDraft};

@@ -61,7 +61,7 @@ pub enum UnmetConstraint {
         /// Members there are.
         members: usize,
     },
-    /// The owners of some partitions share a zone although there are, in all, as many zones as replicas.
+    /// The owners of some partitions lie in fewer zones than there are for them.
     SharedZone {
         /// How many partitions.
         partitions: usize,
@@ -73,13 +73,14 @@ pub enum UnmetConstraint {
         /// Zones there are.
         zones: usize,
     },
-    /// A member's load is further from its share by capacity than the strategy promises.
+    /// A member's load is further from its share by capacity than the strategy promises, for example because the share is above
+    /// the number of partitions, or because a small zone has to hold a replica of everything.
     Unbalanced {
         /// The member.
         node: NodeId,
         /// Partitions it owns.
         owned: usize,
-        /// Its share by capacity.
+        /// Its share by capacity, rounded; above the number of partitions for a member that is too large for the others.
         share: usize,
     },
 }

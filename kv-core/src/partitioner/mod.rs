@@ -1,9 +1,11 @@
 //! The partitioner plug-in: where a key lies in the hash space.
 
+mod ordered;
 mod xxh3;
 
 use std::fmt::Debug;
 
+pub use ordered::OrderedPartitioner;
 pub use xxh3::Xxh3Partitioner;
 
 use crate::ids::Token;
@@ -15,7 +17,7 @@ use crate::ids::Token;
 /// `kv_core::testing::partitioner` has one case per bullet.
 ///
 /// - `P-01`: the token of a key is always the same: in every process, on every platform, in every release.
-/// - `P-02`: it depends on every byte of the key and on nothing else.
+/// - `P-02`: it depends on the key and on nothing else; if `uniform`, on every byte of the key.
 /// - `P-03`: it is defined for every key of 1 to 1,024 bytes.
 /// - `P-04`: (`uniform`) keys that differ little are spread evenly over the hash space.
 /// - `P-05`: (`ordered`) a larger key never has a smaller token.

@@ -1,6 +1,14 @@
 //! The replication-strategy plug-in: which nodes own each partition, in which order, and who stands in.
 
+mod balanced;
+mod hash_ring;
+mod unmet;
+
 use std::fmt::Debug;
+
+pub use balanced::BalancedPlacement;
+pub use hash_ring::HashRing;
+pub use unmet::unmet_constraints;
 
 use crate::layout::{Member, Partitioning, Placement, UnmetConstraint};
 
@@ -34,8 +42,8 @@ pub struct PlacementAnswer {
 ///
 /// - `L-01`: every preference list names every member once and nobody else.
 /// - `L-02`: the same request gets the same answer: in every process, on every platform.
-/// - `L-03`: the first min(replicas, members) of each list lie in as many zones as possible; where zones are shared
-///   or members too few, `unmet` says so.
+/// - `L-03`: the first min(replicas, members) of each list lie in as many zones ([`crate::layout::Member::failure_domain`]) as
+///   possible; where zones are shared or members too few, `unmet` says so.
 /// - `L-04`: a member owns partitions in proportion to its capacity, as near as the strategy promises ([`ReplicationStrategy::balance`]),
 ///   or `unmet` names it.
 /// - `L-05`: when a member comes or goes, owners change for little more than its share of the partitions
@@ -48,9 +56,11 @@ pub trait ReplicationStrategy: Debug + Send + Sync + 'static {
     /// Places the partitions.
     fn place(&self, request: &PlacementRequest<'_>) -> PlacementAnswer;
 
-    /// The promised bound on a member's load: owned partitions over its share by capacity, at least 1.0.
+    /// The promised bound on a member's load, at least 1.0: it owns from share / balance - 1 to share * balance + 1 partitions, where
+    /// share = partitions * min(replicas, members) * capacity / capacity of all. A member outside is named in `unmet`.
     fn balance(&self) -> f64;
 
-    /// The promised bound on movement: owner slots that change over the slots that must.
+    /// The promised bound on movement when one member comes or goes: owner slots that change over those that must, which is the sum of
+    /// what each member owns more than before.
     fn movement(&self) -> f64;
 }

@@ -2,6 +2,7 @@
 
 pub mod partitioner;
 pub mod replication;
+pub mod report;
 pub mod resolver;
 pub mod storage;
 pub mod transport;
