@@ -59,11 +59,12 @@ impl ReplicationStrategy for BalancedPlacement {
             held[*owner as usize] += 1;
         }
         let quota = Quota::new(&topology, partitions, replicas, &most, &held);
-        let mut sets = match previous {
-            Some(previous) => owners::Owners::keep(&topology, &quota, &previous, replicas, &order),
+        let mut sets = match &previous {
+            Some(previous) => owners::Owners::keep(&topology, &quota, previous, replicas, &order),
             None => draw::draw(&topology, &quota, partitions, replicas),
         };
-        order::order_owners(&topology, &quota, &mut sets, replicas, &order);
+        let unchanged = previous.is_some_and(|previous| previous.iter().eq(sets.iter()));
+        order::order_owners(&topology, &quota, &mut sets, replicas, &order, unchanged);
 
         let mut stand_ins = StandIns::new(&topology, members);
         let mut nodes: Vec<NodeId> = Vec::with_capacity(partitions * members.len());
