@@ -1,4 +1,5 @@
 //! A store without room: every refused batch leaves what was there, and deletions or more room help.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod mount;
 

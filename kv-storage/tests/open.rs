@@ -1,4 +1,5 @@
 //! Opening a store: what is refused, and with what.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod mount;
 
@@ -12,7 +13,7 @@ use mount::Mount;
 use tempfile::tempdir;
 
 fn refused(result: Result<LmdbStorage, Error>, kind: ErrorKind, says: &str) {
-    let error = result.err().expect("the store is refused");
+    let error = result.expect_err("the store is refused");
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains(says), "{error}");
 }

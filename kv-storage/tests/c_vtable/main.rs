@@ -1,5 +1,6 @@
 //! A storage plug-in of another language: `Storage` behind a struct of C functions, and back. Whatever passes the conformance
 //! suite has to pass it on this detour too, so nothing in the trait is beyond C.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 #![allow(unsafe_code)]
 
 #[path = "../factory/mod.rs"]
