@@ -31,6 +31,6 @@ pub fn local_get(
         _ => return None,
     };
     let context = record.context().seal(view.secret(), bucket.id, &target.key);
-    let (values, _) = values(bucket, &record, 1);
+    let (values, _) = values(bucket, record, 1);
     Some(Ok(GetAnswer { values, context, explain: None }))
 }

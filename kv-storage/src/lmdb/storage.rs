@@ -152,6 +152,7 @@ impl Storage for LmdbStorage {
         StorageCapabilities {
             durable: true,
             reads_may_block: self.reads_may_block,
+            writes_may_block: true,
             key_bytes_max: self.key_bytes_max,
         }
     }
