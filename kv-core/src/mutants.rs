@@ -30,6 +30,7 @@ pub enum Mutant {
     ContextIsRoundedUp,
     MergeDropsPasts,
     DeadlineIsIgnoredByWriter,
+    StaleSourcesHeal,
 }
 
 impl Mutant {
@@ -60,6 +61,7 @@ impl Mutant {
         Mutant::ContextIsRoundedUp,
         Mutant::MergeDropsPasts,
         Mutant::DeadlineIsIgnoredByWriter,
+        Mutant::StaleSourcesHeal,
     ];
 }
 

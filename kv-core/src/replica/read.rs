@@ -4,7 +4,7 @@ use crate::error::ErrorKind;
 use crate::ids::{BucketId, Token};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
-use crate::record::CellView;
+use crate::record::{CellView, damage_number};
 use crate::storage::Storage;
 use crate::view::View;
 use crate::wire::{ReadAnswer, ReadItem};
@@ -73,10 +73,12 @@ pub fn read_many(view: &View, store: &dyn Storage, items: &[ReadItem]) -> Vec<Re
 
 fn answer(item: &ReadItem, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
     match CellView::decode(bytes, storage_key.as_bytes(), item.bucket, &item.key) {
-        Ok(cell) if cell.recovering.is_some() => ReadAnswer::Recovering(cell.record().into_bytes()),
-        Ok(cell) if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
-        Ok(cell) => ReadAnswer::Record(cell.record().into_bytes()),
+        Ok(cell) => match &cell.recovering {
+            Some(mark) => ReadAnswer::Recovering(mark.damage(), cell.record().into_bytes()),
+            None if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
+            None => ReadAnswer::Record(cell.record().into_bytes()),
+        },
         Err(_) if mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
-        Err(_) => ReadAnswer::Damaged,
+        Err(_) => ReadAnswer::Damaged(damage_number(bytes)),
     }
 }
