@@ -157,7 +157,7 @@ impl Step<'_> {
         quorum: &mut ReadQuorum,
         outbox: &mut Outbox<'_, T>,
     ) {
-        let timeout_us = self.view.limits.deadline_ms_default * 1_000;
+        let timeout_us = self.view.limits.heal_timeout_ms * 1_000;
         for index in quorum.ask(usize::MAX) {
             let (item, asked) = (read_item(target, None), index | HEALING);
             match target.owners.get(usize::from(index)) {
