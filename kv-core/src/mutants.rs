@@ -29,7 +29,6 @@ pub enum Mutant {
     OverwriteReadsOneReplica,
     ContextIsRoundedUp,
     MergeDropsPasts,
-    DeadlineIsIgnoredByWriter,
     StaleSourcesHeal,
 }
 
@@ -60,7 +59,6 @@ impl Mutant {
         Mutant::OverwriteReadsOneReplica,
         Mutant::ContextIsRoundedUp,
         Mutant::MergeDropsPasts,
-        Mutant::DeadlineIsIgnoredByWriter,
         Mutant::StaleSourcesHeal,
     ];
 }

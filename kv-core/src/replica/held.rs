@@ -70,7 +70,7 @@ impl Held {
         minter: &mut Minter,
         now: Now,
     ) -> Result<(Dot, Stamp, EncodedRecord), Error> {
-        if now.monotonic_us > mint.deadline_us && !mutants::on(Mutant::DeadlineIsIgnoredByWriter) {
+        if now.monotonic_us > mint.deadline_us {
             return Err(Error::new(
                 ErrorKind::DeadlineExceeded,
                 "the deadline passed before the write was made: nothing was written",
