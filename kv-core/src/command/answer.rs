@@ -73,4 +73,12 @@ impl PutResult {
             PutResult::NotApplied(error) | PutResult::Indeterminate(error) => Err(error),
         }
     }
+
+    /// The error of a put that has not happened and will not.
+    pub fn as_not_applied(&self) -> Option<&Error> {
+        match self {
+            PutResult::NotApplied(error) => Some(error),
+            PutResult::Applied(_) | PutResult::Indeterminate(_) => None,
+        }
+    }
 }

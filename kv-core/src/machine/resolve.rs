@@ -70,7 +70,7 @@ pub fn resolve(request: &ResolveRequest) -> Result<Resolution, Error> {
 }
 
 /// The values that a get shows of `record`, and why.
-fn values(bucket: &Bucket, record: &Record, distinct: usize) -> (Vec<Sibling>, Decision) {
+pub(super) fn values(bucket: &Bucket, record: &Record, distinct: usize) -> (Vec<Sibling>, Decision) {
     let mut siblings: Vec<Sibling> = record
         .versions()
         .iter()

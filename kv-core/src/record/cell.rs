@@ -5,8 +5,8 @@ use crate::causality::{Actor, Dot};
 use crate::codec::{DecodeError, Reader, put_varint};
 use crate::ids::{BucketId, NodeId};
 use crate::key::Key;
-use crate::record::encoding::{decode_dot, encode_dot, keyed_digest};
-use crate::record::{EncodedRecord, RecordError};
+use crate::record::encoding::{decode_checked, decode_dot, encode_dot, keyed_digest};
+use crate::record::{EncodedRecord, Record, RecordError};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 9;
@@ -177,6 +177,15 @@ impl<'a> CellView<'a> {
     /// A copy of the record.
     pub fn record(&self) -> EncodedRecord {
         EncodedRecord::copy_of(self.record)
+    }
+
+    /// The record, decoded; values are copied.
+    ///
+    /// # Errors
+    ///
+    /// [`CellError::Record`] if the content is not canonical although the checksum fits.
+    pub fn decode_record(&self) -> Result<Record, CellError> {
+        Ok(decode_checked(self.record, None)?)
     }
 
     /// A copy of the cell.

@@ -2,12 +2,14 @@
 
 mod batch;
 mod error;
+mod memory;
 mod scan;
 
 use std::fmt::Debug;
 
 pub use batch::{Batch, Change};
 pub use error::{CommitError, StorageError};
+pub use memory::MemoryStorage;
 pub use scan::{KeyBounds, Page, ScanRange};
 use serde::{Deserialize, Serialize};
 
