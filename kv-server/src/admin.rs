@@ -13,7 +13,7 @@ use axum::routing::get;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::net::Node;
+use kv_net::Node;
 
 /// What the admin interface knows.
 #[derive(Debug)]

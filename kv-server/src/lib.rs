@@ -24,8 +24,6 @@ mod dev;
 mod bench;
 mod cli;
 
-mod net;
-
 mod program;
 
 pub use program::{client, server_or_client};

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use kv_core::error::Error;
 use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::replication::{BalancedPlacement, HashRing, ReplicationStrategy};
-use kv_core::storage::Storage;
+use kv_core::storage::{MemoryStorage, Storage};
 use kv_core::view::Plugins;
 use kv_storage::{LmdbOptions, LmdbStorage};
 
 use crate::config::{Engine, ServerConfig, Strategy};
-use crate::net::MemoryStorage;
 
 /// Partitioner and resolvers.
 pub(crate) fn plugins() -> Plugins {

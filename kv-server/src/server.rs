@@ -15,10 +15,10 @@ use kv_net::transport::{AddressBook, Identity, TarpcOptions, TarpcTransport};
 use crate::admin::{AdminListener, AdminState};
 use crate::config::ServerConfig;
 use crate::data_directory::{Addresses, DataDirectory};
-use crate::net::{Client, Node, NodeConfig};
 use crate::plugins;
 use crate::runtime::{self, Workers};
 use crate::signals::{StopReason, StopRequests};
+use kv_net::{Client, Node, NodeConfig};
 
 /// How long the node may take over its end beyond the time that requests under way get.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         strategy: plugins::strategy(config.strategy),
         limits: config.limits.clone(),
         members,
-        replicas: config.replicas,
+        replicas: u8::try_from(config.replicas).unwrap_or(u8::MAX),
         partitions: config.partitions,
         durability: config.durability,
     };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kv_core::error::{Error, ErrorKind};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 use super::measured::{Measured, Outcome};
 use super::pace::{Pace, tell_starts};
@@ -88,7 +88,7 @@ where
 {
     let begin = Instant::now() + plan.warm_up;
     let end = begin + plan.duration;
-    let mut clients = Vec::with_capacity(plan.clients);
+    let mut clients: Vec<JoinHandle<Result<(), Error>>> = Vec::with_capacity(plan.clients);
     for client in 0..plan.clients {
         let mut operations = plan.workload.operations((worker << 32) | client as u64);
         let (ask, measured) = (Rc::clone(ask), Rc::clone(measured));

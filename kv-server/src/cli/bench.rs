@@ -12,9 +12,9 @@ use super::output::Output;
 use super::session::Session;
 use crate::bench::{self, Distribution, Measured, Operation, Outcome, Pace, Plan, Report, Workload};
 use crate::exit::Exit;
-use crate::net::Client;
 use crate::runtime;
 use crate::text::{parse_duration, parse_size};
+use kv_net::Client;
 
 const CLIENTS_MAX: usize = 65_536;
 const THREADS_MAX: usize = 64;

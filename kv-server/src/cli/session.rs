@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use kv_core::error::Error;
 
-use crate::net::Client;
 use crate::text::parse_duration;
+use kv_net::Client;
 
 /// The nodes of a local cluster: whichever of them runs.
 pub(crate) const SERVERS_DEFAULT: &str = "127.0.0.1:7380,127.0.0.1:7390,127.0.0.1:7400";

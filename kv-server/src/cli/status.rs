@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kv_core::error::Error;
 use kv_core::ids::NodeId;
+use kv_core::layout::Layout;
 use kv_core::wire::{ClusterInfo, NodeStatus};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -23,22 +24,30 @@ struct Report {
 }
 
 pub(super) async fn run(session: &Session, output: &mut Output) -> Result<Exit, Failure> {
-    let info = session.client.cluster().await?;
-    let reports = ask_all(session, &info).await;
+    let (layout, reports) = match session.client.cluster().await {
+        Ok(ClusterInfo { layout: Some(layout), .. }) => {
+            let members = layout.members().iter().map(|member| (Some(member.id), member.address.clone()));
+            let reports = ask_all(session, members.collect()).await;
+            (Some(layout), reports)
+        }
+        // Nodes without a cluster yet are worth looking at too: those of the named servers that are there.
+        unknown => {
+            let mut reports =
+                ask_all(session, session.servers.iter().map(|server| (None, server.clone())).collect()).await;
+            reports.retain(|report| report.status.is_ok());
+            if let (Err(error), true) = (unknown, reports.is_empty()) {
+                return Err(error.into());
+            }
+            (None, reports)
+        }
+    };
     let is_well = |report: &Report| report.status.as_ref().is_ok_and(|status| status.trouble.is_empty());
-    let all_well = info.layout.is_some() && reports.iter().all(is_well);
-    output.say(|| text(&info, &reports), || json(&info, &reports))?;
+    let all_well = layout.is_some() && reports.iter().all(is_well);
+    output.say(|| text(layout.as_ref(), &reports), || json(layout.as_ref(), &reports))?;
     Ok(if all_well { Exit::Done } else { Exit::Unavailable })
 }
 
-/// Asks every member, or the servers that were named if there is no cluster yet.
-async fn ask_all(session: &Session, info: &ClusterInfo) -> Vec<Report> {
-    let members: Vec<(Option<NodeId>, String)> = match &info.layout {
-        Some(layout) => {
-            layout.members().iter().map(|member| (Some(member.id), member.address.clone())).collect()
-        }
-        None => session.servers.iter().map(|server| (None, server.clone())).collect(),
-    };
+async fn ask_all(session: &Session, members: Vec<(Option<NodeId>, String)>) -> Vec<Report> {
     let mut asking = JoinSet::new();
     for (index, (id, address)) in members.into_iter().enumerate() {
         let client = session.client.clone();
@@ -49,22 +58,17 @@ async fn ask_all(session: &Session, info: &ClusterInfo) -> Vec<Report> {
     }
     let mut reports = asking.join_all().await;
     reports.sort_by_key(|(index, _)| *index);
-    let mut reports: Vec<Report> = reports.into_iter().map(|(_, report)| report).collect();
-    if info.layout.is_none() {
-        // Of servers that are not known to be members only those that are there are worth a line; one has answered already.
-        reports.retain(|report| report.status.is_ok());
-    }
-    reports
+    reports.into_iter().map(|(_, report)| report).collect()
 }
 
-fn text(info: &ClusterInfo, reports: &[Report]) -> String {
-    let head = match &info.layout {
+fn text(layout: Option<&Layout>, reports: &[Report]) -> String {
+    let head = match layout {
         Some(layout) => layout_line(layout),
         None => "no cluster yet: make one with kv cluster init".into(),
     };
     let mut table =
         Table::new(["NODE", "ADDRESS", "STATE", "UP", "LAYOUT", "ENTRIES", "ON DISK", "RUNNING", "PEERS"]);
-    let mut notes: Vec<String> = info.layout.as_ref().and_then(degraded).into_iter().collect();
+    let mut notes: Vec<String> = layout.and_then(degraded).into_iter().collect();
     for report in reports {
         let dash = || "-".to_string();
         let id = report.id.map_or_else(dash, |id| id.to_string());
@@ -102,15 +106,15 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-fn json(info: &ClusterInfo, reports: &[Report]) -> Value {
+fn json(layout: Option<&Layout>, reports: &[Report]) -> Value {
     let members = reports.iter().map(|report| match &report.status {
         Ok(status) => json!({ "node": status.node, "address": report.address, "status": status }),
         Err(error) => json!({ "node": report.id, "address": report.address, "error": error_json(error) }),
     });
     json!({
-        "cluster": info.layout.as_ref().map(|layout| layout.cluster()),
-        "layout": info.layout.as_ref().map(|layout| layout.version()),
-        "degraded": info.layout.as_ref().and_then(degraded),
+        "cluster": layout.map(Layout::cluster),
+        "layout": layout.map(Layout::version),
+        "degraded": layout.and_then(degraded),
         "members": members.collect::<Vec<_>>(),
     })
 }

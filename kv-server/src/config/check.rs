@@ -32,16 +32,15 @@ pub(super) fn check(loaded: &Loaded, problems: &mut Problems) {
     }
     if config.replicas == 0 || config.replicas > REPLICAS_MAX {
         bad("cluster.replicas", format!("must be 1 to {REPLICAS_MAX}, not {}", config.replicas));
+    } else if let Err(error) = config.limits.check(config.replicas) {
+        let name = error.message().split(' ').next().unwrap_or_default();
+        bad(&format!("limits.{name}"), error.message().to_string());
     }
     if let Err(error) = Partitioning::new(config.partitions) {
         bad("cluster.partitions", error.message().to_string());
     }
     if config.map_bytes < 1 << 20 {
         bad("storage.map_bytes", "must be at least 1MiB".into());
-    }
-    if let Err(error) = config.limits.check(config.replicas) {
-        let name = error.message().split(' ').next().unwrap_or_default();
-        bad(&format!("limits.{name}"), error.message().to_string());
     }
     members(config, &mut bad);
 }

@@ -8,7 +8,7 @@ use kv_core::storage::Durability;
 use kv_storage::Creation;
 
 /// Port for peers and clients of the first node of a machine; the next port is its admin port.
-pub const PORT_DEFAULT: u16 = 7380;
+const PORT_DEFAULT: u16 = 7380;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]

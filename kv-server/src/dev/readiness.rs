@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use kv_core::wire::NodeStatus;
 
 use super::plan::Plan;
-use crate::net::Client;
+use kv_net::Client;
 
 const POLL: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -123,7 +123,7 @@ impl Keeper {
             let started = Instant::now();
             let ended = tokio::select! {
                 ended = process.ended() => ended,
-                _ = self.stopped.wait_for(|stopped| *stopped) => return process.stop().await,
+                () = told_to_stop(&mut self.stopped) => return process.stop().await,
             };
             let what = format!("node {} {}", self.index + 1, describe(&ended));
             if !self.plan.restart {
@@ -135,7 +135,7 @@ impl Keeper {
             process = loop {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    _ = self.stopped.wait_for(|stopped| *stopped) => return true,
+                    () = told_to_stop(&mut self.stopped) => return true,
                 }
                 pause = (pause * 2).min(RESTART_PAUSE_MAX);
                 match self.start() {
@@ -153,6 +153,11 @@ impl Keeper {
         // Nobody listens when all is being stopped.
         let _ = self.failures.send(what).await;
     }
+}
+
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could tell: that is the end as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 fn describe(ended: &std::io::Result<ExitStatus>) -> String {

@@ -17,13 +17,12 @@ impl Table {
         self.rows.push(cells.to_vec());
     }
 
+    /// Quantities with units are numbers; addresses, times and names are none.
     fn is_numeric(&self, column: usize) -> bool {
-        let starts_with_digit = |row: &Vec<String>| {
-            row.get(column).is_some_and(|cell| {
-                cell.is_empty() || cell == "-" || cell.starts_with(|c: char| c.is_ascii_digit())
-            })
-        };
-        self.rows.len() > 1 && self.rows.iter().skip(1).all(starts_with_digit)
+        let quantity = |cell: &String| cell.starts_with(|c: char| c.is_ascii_digit()) && !cell.contains(':');
+        let cells =
+            || self.rows.iter().skip(1).filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty());
+        cells().any(quantity) && cells().all(|cell| cell == "-" || quantity(cell))
     }
 }
 
@@ -58,10 +57,11 @@ mod tests {
     fn columns_line_up_and_numbers_stand_to_the_right() {
         let mut table = Table::new(["NODE", "ADDRESS", "KEYS"]);
         table.row(["1".into(), "127.0.0.1:7380".into(), "5".into()]);
-        table.row(["20".into(), "down".into(), "1,000".into()]);
+        table.row(["20".into(), "127.0.0.1:7390".into(), "1,000".into()]);
+        table.row(["3".into(), "127.0.0.1:7400".into(), "-".into()]);
         assert_eq!(
             table.to_string(),
-            "NODE  ADDRESS          KEYS\n   1  127.0.0.1:7380      5\n  20  down            1,000\n"
+            "NODE  ADDRESS          KEYS\n   1  127.0.0.1:7380      5\n  20  127.0.0.1:7390  1,000\n   3  127.0.0.1:7400      -\n"
         );
     }
 }
