@@ -7,6 +7,8 @@
 pub mod exit;
 pub mod text;
 
+mod console;
+
 pub mod config;
 
 mod logging;

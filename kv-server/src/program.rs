@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Flags};
+use crate::console::complain;
 use crate::dev::DevArguments;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::{cli, dev, logging, server};
@@ -66,7 +67,7 @@ fn node(arguments: &Arguments) -> Exit {
     let loaded = match config::load(&arguments.flags, environment) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(&format!("{problems}"));
             return Exit::Invalid;
         }
     };
@@ -80,7 +81,7 @@ fn node(arguments: &Arguments) -> Exit {
     match server::run(&loaded.config, arguments.stop_at_end_of_input) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            eprintln!("kv-server: {error:#}");
+            complain(&format!("kv-server: {error:#}"));
             Exit::Failed
         }
     }

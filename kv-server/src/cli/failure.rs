@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::describe::error_json;
 use super::output::Output;
+use crate::console::complain;
 use crate::exit::Exit;
 
 /// Why a command did not do what was asked.
@@ -63,7 +64,7 @@ impl Failure {
             // Without a reader the exit code has to do.
             let _ = output.json(&json!({ "result": result, "error": error }));
         } else {
-            eprintln!("kv: {message}");
+            complain(&format!("kv: {message}"));
         }
         exit
     }

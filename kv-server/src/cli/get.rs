@@ -10,6 +10,7 @@ use super::describe::{context, counted, explain_json, explain_text, time, value_
 use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
+use crate::console::complain;
 use crate::exit::Exit;
 use crate::text::printable;
 
@@ -46,7 +47,7 @@ pub(super) async fn run(
         return Ok(exit(&answer, arguments));
     }
     if let Some(explain) = &answer.explain {
-        eprintln!("{}", explain_text(explain));
+        complain(&format!("{}", explain_text(explain)));
     }
     if arguments.context {
         output.text(&context(&answer.context))?;
@@ -56,10 +57,15 @@ pub(super) async fn run(
         [] => return Err(Failure::NotFound(format!("no value under {}", printable(key.as_bytes())))),
         [only] => output.raw(&only.value)?,
         several => {
-            eprintln!("{} are concurrent:", counted(several.len(), "value", "values"));
+            complain(&format!("{} are concurrent:", counted(several.len(), "value", "values")));
             for (index, sibling) in several.iter().enumerate() {
                 let size = counted(sibling.value.len(), "byte", "bytes");
-                eprintln!("--- {} of {}: {size}, written {}", index + 1, several.len(), time(sibling.stamp));
+                complain(&format!(
+                    "--- {} of {}: {size}, written {}",
+                    index + 1,
+                    several.len(),
+                    time(sibling.stamp)
+                ));
                 output.raw(&sibling.value)?;
                 // Between values on one stream a line has to end; the last one stays as it is.
                 if index + 1 < several.len() && !sibling.value.ends_with(b"\n") {
@@ -67,7 +73,7 @@ pub(super) async fn run(
                 }
             }
             if !arguments.all {
-                eprintln!("\nkv put {} VALUE replaces them all", printable(key.as_bytes()));
+                complain(&format!("\nkv put {} VALUE replaces them all", printable(key.as_bytes())));
             }
         }
     }

@@ -24,6 +24,7 @@ use self::failure::Failure;
 use self::output::Output;
 pub(crate) use self::session::SERVERS_DEFAULT;
 use self::session::{Connection, Session};
+use crate::console;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::runtime;
 
@@ -101,7 +102,7 @@ pub(crate) fn say_usage(error: &clap::Error) -> Exit {
 
 /// Prints text on standard output.
 pub(crate) fn print(text: &str) -> Exit {
-    match output::write(text.as_bytes()) {
+    match console::say(text.as_bytes()) {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Failed,
     }

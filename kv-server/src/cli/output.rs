@@ -1,8 +1,10 @@
 //! Standard output: text for people or one JSON value for programs.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use serde_json::Value;
+
+use crate::console;
 
 /// Where a command prints.
 #[derive(Debug)]
@@ -32,28 +34,21 @@ impl Output {
     /// Prints text and ends the line.
     pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        write(format!("{text}{end}").as_bytes())
+        console::say(format!("{text}{end}").as_bytes())
     }
 
     /// Prints bytes as they are; on a terminal the line is ended.
     pub(super) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        write(bytes)?;
-        if io::stdout().is_terminal() && !bytes.ends_with(b"\n") { write(b"\n") } else { Ok(()) }
+        console::say(bytes)?;
+        if io::stdout().is_terminal() && !bytes.ends_with(b"\n") { console::say(b"\n") } else { Ok(()) }
     }
 
     /// Ends the line after bytes that were printed as they are.
     pub(super) fn separate(&mut self) -> io::Result<()> {
-        if io::stdout().is_terminal() { Ok(()) } else { write(b"\n") }
+        if io::stdout().is_terminal() { Ok(()) } else { console::say(b"\n") }
     }
 
     pub(super) fn json(&mut self, value: &Value) -> io::Result<()> {
-        write(format!("{value:#}\n").as_bytes())
+        console::say(format!("{value:#}\n").as_bytes())
     }
-}
-
-/// Writes to standard output, which may be a pipe that nobody reads any more: that is an error and no panic.
-pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
 }

@@ -17,6 +17,7 @@ use clap::Args;
 
 use self::plan::Plan;
 use self::supervisor::supervise;
+use crate::console::complain;
 use crate::exit::Exit;
 use crate::runtime;
 
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Exit {
     match start(arguments) {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("kv-server dev: {error:#}");
+            complain(&format!("kv-server dev: {error:#}"));
             Exit::Failed
         }
     }

@@ -3,7 +3,6 @@
 //! It stops when its standard input ends: when this process lets go of the pipe, and when this process ends, however it does. So no
 //! node is left behind.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::plan::{NodePlan, Plan};
+use crate::console::complain;
 
 /// What a node gets for finishing requests.
 const DRAIN: &str = "drain=3s";
@@ -103,8 +103,6 @@ async fn pass_on(node: NodeId, output: impl AsyncRead + Unpin) {
         if !matches!(piece.read_until(b'\n', &mut line).await, Ok(count) if count > 0) {
             return;
         }
-        let text = format!("node {node} | {}\n", String::from_utf8_lossy(&line).trim_end());
-        // Without a reader the node's output is of no use, but it has to be taken all the same.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        complain(&format!("node {node} | {}", String::from_utf8_lossy(&line).trim_end()));
     }
 }

@@ -1,6 +1,5 @@
 //! Starts the nodes, keeps them running, stops them.
 
-use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -15,6 +14,7 @@ use super::client_program;
 use super::node_process::{NodeProcess, own_program};
 use super::plan::Plan;
 use super::{readiness, welcome};
+use crate::console;
 use crate::exit::Exit;
 use crate::signals::StopRequests;
 
@@ -96,8 +96,7 @@ fn client(program: &Path, data: &Path) -> String {
 
 /// Prints what is for people, who may have stopped reading.
 fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    let _ = std::io::stdout().lock().flush();
+    let _ = console::say(text.as_bytes());
 }
 
 /// Keeps one node running.
