@@ -67,7 +67,7 @@ fn node(arguments: &Arguments) -> Exit {
     let loaded = match config::load(&arguments.flags, environment) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            complain(&format!("{problems}"));
+            complain(&problems.to_string());
             return Exit::Invalid;
         }
     };

@@ -47,7 +47,7 @@ pub(super) async fn run(
         return Ok(exit(&answer, arguments));
     }
     if let Some(explain) = &answer.explain {
-        complain(&format!("{}", explain_text(explain)));
+        complain(&explain_text(explain));
     }
     if arguments.context {
         output.text(&context(&answer.context))?;

@@ -1,7 +1,5 @@
 //! `kv-server dev`.
 
-use std::time::Duration;
-
 use crate::support::{Dev, is_alive, run, server, signal, until};
 
 #[test]
@@ -52,26 +50,22 @@ fn data_outlives_a_restart() {
 
 #[test]
 fn a_killed_node_is_started_again_and_serves_what_was_written_meanwhile() {
-    let dev = Dev::start(&[]);
+    let mut dev = Dev::start(&[]);
     dev.kv(["put", "before", "1"]).with_code(0);
     signal(dev.pids()[0], "KILL");
-    until("the end of node 1", || !is_alive(dev.pids()[0]));
+    dev.wait_until_said("node 1 was killed by signal 9; it is started again in 2 s");
     dev.kv(["put", "meanwhile", "2"]).with_code(0);
     assert_eq!(dev.kv(["get", "before"]).with_code(0).out, "1");
-    let down = dev.kv(["status"]);
-    if down.code == Some(5) {
-        assert!(down.out.contains("unreachable"), "{down:?}");
-    }
+    dev.wait_until_said("node 1 is started again");
     until("three nodes", || dev.kv(["status"]).code == Some(0));
     assert_eq!(dev.kv(["get", "--r", "all", "meanwhile"]).with_code(0).out, "2");
 }
 
 #[test]
 fn a_node_stays_down_if_that_is_asked_for() {
-    let dev = Dev::start(&["--no-restart", "--memory"]);
+    let mut dev = Dev::start(&["--no-restart", "--memory"]);
     signal(dev.pids()[1], "KILL");
-    until("the status to say so", || dev.kv(["status"]).code == Some(5));
-    std::thread::sleep(Duration::from_secs(3));
+    dev.wait_until_said("node 2 was killed by signal 9; it stays down (--no-restart)");
     let status = dev.kv(["status"]).with_code(5);
     assert_eq!(status.out.matches("unreachable").count(), 1, "{status:?}");
 }

@@ -9,15 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Nothing here takes longer, on however slow a machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a program did.
 #[derive(Debug)]
-pub struct Done {
-    pub code: Option<i32>,
-    pub out: String,
-    pub raw: Vec<u8>,
-    pub err: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) raw: Vec<u8>,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Done {
@@ -33,13 +33,13 @@ impl From<Output> for Done {
 
 impl Done {
     /// The output, if the program returned that code.
-    pub fn with_code(self, code: i32) -> Self {
+    pub(crate) fn with_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(!self.err.contains("panicked"), "{self:?}");
         self
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -52,17 +52,17 @@ fn command(program: &str) -> Command {
     command
 }
 
-pub fn server() -> Command {
+pub(crate) fn server() -> Command {
     command(env!("CARGO_BIN_EXE_kv-server"))
 }
 
 /// Runs a command that ends by itself.
-pub fn run(command: &mut Command) -> Done {
+pub(crate) fn run(command: &mut Command) -> Done {
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// Waits for the end of a program, and kills one that hangs.
-pub fn finish(child: Child) -> Done {
+pub(crate) fn finish(child: Child) -> Done {
     let pid = child.id();
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
@@ -75,12 +75,12 @@ pub fn finish(child: Child) -> Done {
     }
 }
 
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 /// Asks again until it is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "{what}: not in time");
@@ -89,18 +89,19 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A `kv-server dev` that runs.
-pub struct Dev {
+pub(crate) struct Dev {
     child: Option<Child>,
     directory: tempfile::TempDir,
-    pub text: String,
+    said: mpsc::Receiver<String>,
+    pub(crate) text: String,
 }
 
 impl Dev {
-    pub fn start(arguments: &[&str]) -> Dev {
+    pub(crate) fn start(arguments: &[&str]) -> Dev {
         Dev::start_in(tempfile::tempdir().unwrap(), arguments)
     }
 
-    pub fn start_in(directory: tempfile::TempDir, arguments: &[&str]) -> Dev {
+    pub(crate) fn start_in(directory: tempfile::TempDir, arguments: &[&str]) -> Dev {
         let mut command = server();
         command.arg("dev").args(arguments).current_dir(&directory);
         if !arguments.contains(&"--port") {
@@ -110,8 +111,8 @@ impl Dev {
             std::fs::File::options().create(true).append(true).open(directory.path().join("errors")).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
-        let mut dev = Dev { child: Some(child), directory, text: String::new() };
-        let (sender, receiver) = mpsc::channel();
+        let (sender, said) = mpsc::channel();
+        let mut dev = Dev { child: Some(child), directory, said, text: String::new() };
         thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = out.read(&mut piece) {
@@ -121,24 +122,29 @@ impl Dev {
                 }
             }
         });
-        while !dev.text.contains("Ctrl-C stops them.") {
-            match receiver.recv_timeout(PATIENCE) {
-                Ok(piece) => dev.text += &piece,
-                Err(error) => panic!("{error}\n{}\n{}", dev.text, dev.errors()),
-            }
-        }
+        dev.wait_until_said("Ctrl-C stops them.");
         dev
     }
 
-    pub fn pid(&self) -> u32 {
+    /// Waits until it has printed `part`.
+    pub(crate) fn wait_until_said(&mut self, part: &str) {
+        while !self.text.contains(part) {
+            match self.said.recv_timeout(PATIENCE) {
+                Ok(piece) => self.text += &piece,
+                Err(error) => panic!("{error}: {part} was not said\n{}\n{}", self.text, self.errors()),
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         std::fs::read_to_string(self.path().join("errors")).unwrap()
     }
 
@@ -151,17 +157,17 @@ impl Dev {
             .collect()
     }
 
-    pub fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.behind("pid").iter().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    pub fn addresses(&self) -> Vec<String> {
+    pub(crate) fn addresses(&self) -> Vec<String> {
         let lines = self.text.lines().filter(|line| line.starts_with("  node "));
         lines.map(|line| line.split_whitespace().nth(2).unwrap().to_string()).collect()
     }
 
     /// The printed commands that contain `part`.
-    pub fn printed(&self, part: &str) -> String {
+    pub(crate) fn printed(&self, part: &str) -> String {
         self.text
             .lines()
             .find(|line| line.starts_with("  ") && line.contains(part))
@@ -171,22 +177,22 @@ impl Dev {
     }
 
     /// Runs a printed command in a shell, where `dev` was started.
-    pub fn shell(&self, text: &str) -> Done {
+    pub(crate) fn shell(&self, text: &str) -> Done {
         run(command("sh").args(["-c", text]).current_dir(self.path()))
     }
 
-    pub fn kv_command(&self) -> Command {
+    pub(crate) fn kv_command(&self) -> Command {
         let mut command = command(env!("CARGO_BIN_EXE_kv"));
         command.env("KV_SERVER", self.addresses().join(","));
         command
     }
 
-    pub fn kv<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Done {
+    pub(crate) fn kv<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Done {
         run(self.kv_command().args(arguments))
     }
 
     /// Runs the client with something on standard input.
-    pub fn kv_with_input(&self, arguments: &[&str], input: &[u8]) -> Done {
+    pub(crate) fn kv_with_input(&self, arguments: &[&str], input: &[u8]) -> Done {
         let mut command = self.kv_command();
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -195,7 +201,7 @@ impl Dev {
     }
 
     /// Ends it as a service manager would, and returns its data.
-    pub fn stop(mut self) -> (Done, tempfile::TempDir) {
+    pub(crate) fn stop(mut self) -> (Done, tempfile::TempDir) {
         signal(self.pid(), "TERM");
         let done = finish(self.child.take().unwrap());
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
@@ -214,20 +220,20 @@ impl Drop for Dev {
 }
 
 /// Whether a process is there and no mere zombie.
-pub fn is_alive(pid: u32) -> bool {
+pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or_default().starts_with('Z'))
 }
 
 /// A node that runs by itself.
-pub struct Node {
+pub(crate) struct Node {
     child: Option<Child>,
-    pub listen: String,
-    pub admin: String,
+    pub(crate) listen: String,
+    pub(crate) admin: String,
 }
 
 impl Node {
-    pub fn start(data: &Path, arguments: &[&str]) -> Node {
+    pub(crate) fn start(data: &Path, arguments: &[&str]) -> Node {
         let errors = std::fs::File::create(data.with_extension("log")).unwrap();
         let mut command = server();
         command
@@ -259,11 +265,11 @@ impl Node {
         node
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
 
-    pub fn kv(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn kv(&self, arguments: &[&str]) -> Done {
         run(command(env!("CARGO_BIN_EXE_kv")).args(["--server", &self.listen]).args(arguments))
     }
 
@@ -275,11 +281,11 @@ impl Node {
         Some(answer)
     }
 
-    pub fn http(&self, path: &str) -> String {
+    pub(crate) fn http(&self, path: &str) -> String {
         self.try_http(path).unwrap()
     }
 
-    pub fn stop(mut self) -> Done {
+    pub(crate) fn stop(mut self) -> Done {
         signal(self.pid(), "TERM");
         finish(self.child.take().unwrap())
     }
