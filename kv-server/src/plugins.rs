@@ -20,7 +20,7 @@ pub(crate) fn plugins() -> Plugins {
 /// The replication strategy.
 pub(crate) fn strategy(strategy: Strategy) -> Arc<dyn ReplicationStrategy> {
     match strategy {
-        Strategy::Balanced => Arc::new(BalancedPlacement::default()),
+        Strategy::Balanced => Arc::new(BalancedPlacement),
         Strategy::HashRing => Arc::new(HashRing::default()),
     }
 }

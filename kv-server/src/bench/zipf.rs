@@ -88,13 +88,12 @@ mod tests {
             }
             let weight = |rank: usize| ((rank + 1) as f64).powf(-exponent);
             let all: f64 = (0..ranks as usize).map(weight).sum();
-            for rank in 0..ranks.min(10) as usize {
+            for (rank, seen) in seen.iter().enumerate().take(10) {
                 let expected = weight(rank) / all * DRAWS as f64;
-                let distance = (seen[rank] as f64 - expected).abs();
+                let distance = (*seen as f64 - expected).abs();
                 assert!(
                     distance < 5.0 * expected.sqrt(),
-                    "rank {rank} of {ranks}, {exponent}: {} for {expected}",
-                    seen[rank]
+                    "rank {rank} of {ranks}, {exponent}: {seen} for {expected}"
                 );
             }
         }

@@ -236,11 +236,10 @@ impl Node {
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Node {
         let errors = std::fs::File::create(data.with_extension("log")).unwrap();
         let mut command = server();
-        command
-            .arg("--data")
-            .arg(data)
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(arguments);
+        command.arg("--data").arg(data).args(["--admin", "127.0.0.1:0"]).args(arguments);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap();
         let pid = child.id();
         let mut found = None;
