@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Flags};
-use crate::console::complain;
+use crate::console::{complain, in_words};
 use crate::dev::DevArguments;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::{cli, dev, logging, server};
@@ -81,7 +81,7 @@ fn node(arguments: &Arguments) -> Exit {
     match server::run(&loaded.config, arguments.stop_at_end_of_input) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            complain(&format!("kv-server: {error:#}"));
+            complain(&format!("kv-server: {}", in_words(&error)));
             Exit::Failed
         }
     }

@@ -1,10 +1,11 @@
 //! A node of the cluster as a process: store, transport, node, admin interface, and an orderly end.
 
+use std::error::Error as _;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::NodeId;
 use kv_core::layout::Member;
@@ -122,15 +123,18 @@ async fn second(stop: &mut StopRequests) -> StopReason {
 }
 
 fn bind_admin(address: &str) -> Result<AdminListener> {
-    AdminListener::bind(address)
-        .with_context(|| format!("cannot listen on {address} for the admin interface: choose another port with --admin, or stop what uses it"))
+    AdminListener::bind(address).map_err(|error| {
+        anyhow!(
+            "cannot listen on {address} for the admin interface: {error}. Stop what uses it, or choose another port with --admin"
+        )
+    })
 }
 
 fn explain_listen(listen: &str, error: Error) -> anyhow::Error {
-    let advice = format!(
-        "cannot listen on {listen} for peers and clients: choose another port with --listen, or stop what uses it"
-    );
-    anyhow::Error::new(error).context(advice)
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    anyhow!(
+        "cannot listen on {listen} for peers and clients: {cause}. Stop what uses it, or choose another port with --listen"
+    )
 }
 
 fn transport_options(config: &ServerConfig, workers: &Workers) -> TarpcOptions {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use kv_core::error::Error;
+use kv_core::error::{Error, ErrorKind};
 use serde_json::json;
 
 use super::describe::error_json;
@@ -65,6 +65,11 @@ impl Failure {
             let _ = output.json(&json!({ "result": result, "error": error }));
         } else {
             complain(&format!("kv: {message}"));
+            if error.is_some_and(|error| error.kind() == ErrorKind::ConnectionFailed) {
+                complain(
+                    "kv: is the cluster up? Name one of its nodes with --server, or start one with kv-server dev",
+                );
+            }
         }
         exit
     }

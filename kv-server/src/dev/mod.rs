@@ -17,7 +17,7 @@ use clap::Args;
 
 use self::plan::Plan;
 use self::supervisor::supervise;
-use crate::console::complain;
+use crate::console::{complain, in_words};
 use crate::exit::Exit;
 use crate::runtime;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Exit {
     match start(arguments) {
         Ok(exit) => exit,
         Err(error) => {
-            complain(&format!("kv-server dev: {error:#}"));
+            complain(&format!("kv-server dev: {}", in_words(&error)));
             Exit::Failed
         }
     }

@@ -24,7 +24,8 @@ fn a_port_in_use() {
     for flag in ["--listen", "--admin"] {
         let done = fails(&parent.path().join("data"), &[flag, &address]);
         assert!(done.err.contains(&format!("cannot listen on {address}")), "{done:?}");
-        assert!(done.err.contains(&format!("choose another port with {flag}")), "{done:?}");
+        assert!(done.err.contains(&format!("or choose another port with {flag}")), "{done:?}");
+        assert_eq!(done.err.matches("in use").count(), 1, "the cause is said once: {done:?}");
     }
 }
 

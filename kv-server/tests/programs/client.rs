@@ -99,7 +99,7 @@ fn an_absent_cluster_is_unavailable() {
         [&["get", "k"][..], &["put", "k", "v"], &["status"], &["ring"], &["bench"], &["bucket", "list"]]
     {
         let done = kv(arguments).with_code(5);
-        assert!(done.err.contains(&free), "{done:?}");
+        assert!(done.err.contains(&free) && done.err.contains("is the cluster up?"), "{done:?}");
     }
     let json = kv(&["get", "k", "--json"]).with_code(5).json();
     assert_eq!((&json["result"], &json["error"]["retryable"]), (&"error".into(), &true.into()));
