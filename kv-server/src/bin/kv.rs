@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The command-line client.
+
+fn main() -> std::process::ExitCode {
+    kv_server::client()
+}
