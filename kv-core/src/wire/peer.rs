@@ -58,6 +58,7 @@ pub struct WriteItem {
     /// The encoded record.
     pub record: Bytes,
     /// For a repair: the replicas whose whole records are in it. Empty for a put.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub sources: Vec<Source>,
 }
 

@@ -1,8 +1,12 @@
 use proptest::prelude::*;
 
 use super::samples;
+use crate::codec::LIST_ITEMS_MAX;
 use crate::error::ErrorKind;
-use crate::wire::{Answer, Request, decode_answer, decode_request, encode_answer, encode_request};
+use crate::wire::{
+    Answer, AnswerBody, ReadAnswer, Request, RequestBody, WriteAnswer, decode_answer, decode_request,
+    encode_answer, encode_request,
+};
 
 fn request_frames() -> Vec<Vec<u8>> {
     let header = samples::header();
@@ -109,7 +113,7 @@ fn an_empty_key_and_one_that_is_too_long_do_not_travel() {
     let header = samples::header();
     for length in [0usize, 1_025] {
         // A get: bucket `b`, the key, no options.
-        let mut frame = encode_request(&Request { header, body: crate::wire::RequestBody::Cluster }).to_vec();
+        let mut frame = encode_request(&Request { header, body: RequestBody::Cluster }).to_vec();
         *frame.last_mut().unwrap() = 5;
         frame.extend([1, b'b']);
         crate::codec::put_varint(&mut frame, length as u64);
@@ -120,9 +124,18 @@ fn an_empty_key_and_one_that_is_too_long_do_not_travel() {
 }
 
 #[test]
+fn a_list_has_an_end() {
+    let header = samples::header();
+    let answers = |count| vec![ReadAnswer::Absent; count];
+    let frame = |count| encode_answer(&Answer { header, body: AnswerBody::Read(answers(count)) });
+    assert!(decode_answer(&frame(LIST_ITEMS_MAX)).is_ok());
+    assert_eq!(answer_error(&frame(LIST_ITEMS_MAX + 1)), ErrorKind::InvalidFrame);
+}
+
+#[test]
 fn an_error_kind_that_this_build_does_not_know_is_refused() {
     let header = samples::header();
-    let body = crate::wire::AnswerBody::Write(vec![crate::wire::WriteAnswer::Refused(ErrorKind::InvalidKey)]);
+    let body = AnswerBody::Write(vec![WriteAnswer::Refused(ErrorKind::InvalidKey)]);
     let mut frame = encode_answer(&Answer { header, body }).to_vec();
     *frame.last_mut().unwrap() = 33;
     assert_eq!(answer_error(&frame), ErrorKind::InvalidFrame);
@@ -145,7 +158,7 @@ proptest! {
         bytes in proptest::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..300),
     ) {
         let header = samples::header();
-        let body = crate::wire::RequestBody::Cluster;
+        let body = RequestBody::Cluster;
         let mut frame = encode_request(&Request { header, body }).to_vec();
         *frame.last_mut().unwrap() = variant;
         frame.extend(bytes);
