@@ -150,6 +150,7 @@ pub struct QuorumShortfall {
     /// Answers that it got.
     pub got: u8,
     /// Each other owner's cause, in the order of the preference list.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub causes: Vec<Cause>,
 }
 

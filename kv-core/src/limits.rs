@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::LIST_ITEMS_MAX;
 use crate::error::{Error, ErrorKind};
 
 /// Longest key that any configuration may allow, in bytes.
@@ -99,6 +100,10 @@ impl Limits {
         }
         if self.frame_bytes_max > u32::MAX as usize / 2 {
             return bad(format!("frame_bytes_max must be below 2 GiB, not {}", self.frame_bytes_max));
+        }
+        let batches = [("batch_keys_max", self.batch_keys_max), ("commit_batch_max", self.commit_batch_max)];
+        if let Some((name, value)) = batches.iter().find(|(_, value)| *value > LIST_ITEMS_MAX) {
+            return bad(format!("{name} must be at most {LIST_ITEMS_MAX}, not {value}"));
         }
         let positive = [
             ("siblings_max", self.siblings_max),

@@ -68,6 +68,7 @@ pub struct Heal {
     /// The damage.
     pub damage: u64,
     /// The replicas whose whole records are in it.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub sources: Vec<Source>,
 }
 
