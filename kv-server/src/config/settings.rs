@@ -67,6 +67,7 @@ settings! {
     "limits.deadline_ms_default" => limits.deadline_ms_default: millis, "time that an operation has if it does not say";
     "limits.deadline_ms_max" => limits.deadline_ms_max: millis, "longest time that an operation may ask for";
     "limits.hedge_delay_ms" => limits.hedge_delay_ms: millis, "how long a read waits before it asks one more replica";
+    "limits.heal_timeout_ms" => limits.heal_timeout_ms: millis, "how long the repair of a damaged record waits for owners that do not answer";
     "limits.clock_drift_ms_max" => limits.clock_drift_ms_max: millis, "how far clocks may be apart before a node takes no writes";
 }
 

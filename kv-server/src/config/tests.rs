@@ -243,3 +243,11 @@ fn members_may_be_written_on_one_line() {
         ["--member: members: 'a:1' is not a member: write ID=HOST:PORT"]
     );
 }
+
+#[test]
+fn every_bound_of_a_node_can_be_set() {
+    let limits = serde_json::to_value(kv_core::limits::Limits::default()).unwrap();
+    for name in limits.as_object().unwrap().keys() {
+        assert!(settings::find(&format!("limits.{name}")).is_some(), "limits.{name} has no setting");
+    }
+}

@@ -1,6 +1,6 @@
 //! `kv-server dev`.
 
-use crate::support::{Dev, is_alive, run, server, signal, until};
+use crate::support::{Dev, Running, is_alive, run, server, signal, until};
 
 #[test]
 fn the_printed_commands_work_as_printed() {
@@ -24,13 +24,11 @@ fn where_there_is_no_client_beside_the_server_one_is_made() {
     let mut command = std::process::Command::new(&copy);
     let child = command.args(["dev", "--nodes", "1", "--port", "0", "--memory"]).current_dir(&directory);
     let child = child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
-    let mut child = child.unwrap();
+    let _running = Running(child.unwrap());
     let client = directory.path().join("kv");
     until("a client", || client.exists());
     let version = run(std::process::Command::new(&client).arg("--version")).with_code(0);
     assert!(version.out.starts_with("kv 0."), "{version:?}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
