@@ -1,5 +1,6 @@
 use smallvec::smallvec;
 
+use crate::causality::Context;
 use crate::command::GetAnswer;
 use crate::error::Error;
 use crate::ids::{Epoch, OpId};
@@ -25,7 +26,10 @@ pub fn local_get(
     let item = ReadItem { bucket: target.bucket.id, epoch: Epoch(0), key: target.key.clone(), unless: None };
     let record = match read(view, store, &item, buffer) {
         ReadAnswer::Record(bytes) => EncodedRecord::check(bytes, target.bucket.id, &target.key).ok()?,
-        ReadAnswer::Absent => return Some(Ok(GetAnswer::default())),
+        ReadAnswer::Absent => {
+            let context = Context::default().seal(view.secret(), target.bucket.id, &target.key);
+            return Some(Ok(GetAnswer { context, ..GetAnswer::default() }));
+        }
         _ => return None,
     };
     let request = ResolveRequest {
