@@ -66,6 +66,10 @@ impl GetWork {
         answer: Result<ReadAnswer, &crate::transport::CallError>,
         outbox: &mut Outbox<'_, T>,
     ) -> GetStep {
+        // What comes while the repair is made is not in it and must not be counted among its sources.
+        if self.phase == Phase::ResolvingRepair {
+            return None;
+        }
         match answer {
             Ok(answer) => self.quorum.answer(index, answer, step.local(&self.target), &self.target),
             Err(error) => self.quorum.fail(index, error),
@@ -156,10 +160,10 @@ impl GetWork {
 
     fn resolve<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let mut records = self.quorum.records();
+        self.resolved_records = records.len();
         if records.is_empty() {
             records.push(empty(&self.target));
         }
-        self.resolved_records = records.len();
         outbox.effect(Effect::Resolve(Box::new(ResolveRequest {
             op: step.op,
             bucket: self.target.bucket.clone(),
@@ -182,7 +186,7 @@ impl GetWork {
 
     fn repair<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let records = self.quorum.records();
-        let same = self.resolved_records.max(1) == records.len().max(1);
+        let same = self.resolved_records == records.len();
         match self.resolution.take() {
             // Later answers brought nothing new: what was answered is what is sent.
             Some(resolution) if same && !records.is_empty() => self.send_repairs(step, &resolution, outbox),
