@@ -92,11 +92,16 @@ impl GetWork {
                 self.repair(step, outbox);
                 Some(Err(error))
             }
+            Phase::Resolving => {
+                self.phase = Phase::Done;
+                let message = "the get's deadline passed while the answers were merged";
+                Some(Err(Error::new(ErrorKind::DeadlineExceeded, message)))
+            }
             Phase::Repairing => {
                 self.repair(step, outbox);
                 None
             }
-            Phase::Resolving | Phase::ResolvingRepair | Phase::Done => None,
+            Phase::ResolvingRepair | Phase::Done => None,
         }
     }
 
