@@ -24,8 +24,8 @@ use kv_core::key::Key;
 use kv_core::record::{Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version};
 use kv_core::resolver::KeepSiblings;
 use kv_core::wire::{
-    Answer, AnswerBody, Header, ReadAnswer, ReadItem, Request, RequestBody, Source, WriteAnswer, WriteItem,
-    decode_answer, decode_request, encode_answer, encode_request,
+    Answer, AnswerBody, Header, Heal, ReadAnswer, ReadItem, Request, RequestBody, Source, WriteAnswer,
+    WriteItem, decode_answer, decode_request, encode_answer, encode_request,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -228,7 +228,7 @@ fn corpus() -> Result<Vec<Vec<u8>>, String> {
         buckets: 5,
     };
     let record = EncodedRecord::encode(&record(), BUCKET, &key());
-    let mut mark = RecoveringMark::default();
+    let mut mark = RecoveringMark::new(7);
     mark.merged_with(NodeId(2), true);
     let own = OwnActor { actor: actor(1), counter: 3 };
     let cells = [
@@ -285,7 +285,7 @@ fn requests(record: &EncodedRecord, context: &ContextToken) -> Vec<RequestBody> 
         epoch: Epoch(0),
         key: key(),
         record: record.to_bytes(),
-        sources: vec![Source { node: NodeId(1), complete: true }],
+        heal: Some(Heal { damage: 7, sources: vec![Source { node: NodeId(1), complete: true }] }),
     };
     let value = Bytes::from_static(b"value");
     vec![
@@ -316,7 +316,7 @@ fn answers(record: &EncodedRecord, context: &ContextToken) -> Vec<AnswerBody> {
         AnswerBody::Read(vec![
             ReadAnswer::Record(record.to_bytes()),
             ReadAnswer::Absent,
-            ReadAnswer::Damaged,
+            ReadAnswer::Damaged(7),
         ]),
         AnswerBody::Write(vec![WriteAnswer::Committed, WriteAnswer::Refused(ErrorKind::NotOwner)]),
         AnswerBody::GetMany(vec![Ok(found), Err(error.clone())]),

@@ -24,13 +24,41 @@ pub struct DecodeError {
     pub position: usize,
 }
 
+/// Where bytes are appended: a buffer on the heap, or one that begins on the stack.
+pub trait Output {
+    /// Appends one byte.
+    fn put(&mut self, byte: u8);
+    /// Appends bytes.
+    fn put_all(&mut self, bytes: &[u8]);
+}
+
+impl Output for Vec<u8> {
+    fn put(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<A: smallvec::Array<Item = u8>> Output for smallvec::SmallVec<A> {
+    fn put(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Appends an unsigned LEB128 number.
-pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+pub fn put_varint(out: &mut impl Output, mut number: u64) {
     while number >= 0x80 {
-        out.push(number as u8 | 0x80);
+        out.put(number as u8 | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.put(number as u8);
 }
 
 /// Reads a buffer from front to back; every length is checked against what is there before it is believed.
@@ -89,13 +117,15 @@ impl<'a> Reader<'a> {
         Ok(slice)
     }
 
-    /// The next `length` bytes as a part of `whole`, the buffer that this reader reads; nothing is copied.
+    /// The next `length` bytes for keeps: as a part of `whole`, the buffer that this reader reads, without a copy; or copied, if
+    /// the buffer is only borrowed.
     ///
     /// # Errors
     ///
     /// The buffer ends.
-    pub fn shared(&mut self, whole: &Bytes, length: usize) -> Result<Bytes, DecodeError> {
-        Ok(whole.slice_ref(self.slice(length)?))
+    pub fn owned(&mut self, whole: Option<&Bytes>, length: usize) -> Result<Bytes, DecodeError> {
+        let slice = self.slice(length)?;
+        Ok(whole.map_or_else(|| Bytes::copy_from_slice(slice), |whole| whole.slice_ref(slice)))
     }
 
     /// The next 8 bytes as a little-endian number.

@@ -45,6 +45,8 @@ pub struct Limits {
     pub deadline_ms_max: u64,
     /// How long a read waits for an owner before it asks one more.
     pub hedge_delay_ms: u64,
+    /// How long owners are waited for that are asked again to heal a damaged record, after the client has its answer.
+    pub heal_timeout_ms: u64,
     /// How far a clock may be from those of its peers before the node refuses to coordinate writes.
     pub clock_drift_ms_max: u64,
 }
@@ -66,6 +68,7 @@ impl Default for Limits {
             deadline_ms_default: 2_000,
             deadline_ms_max: 60_000,
             hedge_delay_ms: 20,
+            heal_timeout_ms: 500,
             clock_drift_ms_max: 60_000,
         }
     }

@@ -1,4 +1,5 @@
 //! Nodes over real transports, with real clients.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
 use kv_core::layout::Member;
-use kv_core::testing::storage::MemoryStorage;
+use kv_core::storage::MemoryStorage;
 use kv_core::wire::BucketChange;
 use kv_net::transport::{AddressBook, ClientTransport, Identity, LocalNetwork, TarpcOptions, TarpcTransport};
 use kv_net::{Client, Node, NodeConfig};

@@ -14,8 +14,8 @@ use kv_core::storage::{Batch, Durability, Storage};
 use kv_storage::{LmdbOptions, LmdbStorage};
 
 const VALUE: [u8; 100] = [7; 100];
-const ROUNDS: usize = 9;
-const GETS: u64 = 1_000_000;
+const ROUNDS: usize = 41;
+const GETS: u64 = 200_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let keys: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;

@@ -5,6 +5,7 @@ mod mount;
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::storage::{Batch, Durability, Storage};
@@ -97,6 +98,19 @@ fn a_store_is_opened_by_one_process() {
         .stdout(Stdio::null())
         .status();
     assert!(other.unwrap().success(), "the other process was not refused");
+}
+
+/// A child process copies every descriptor of its parent, and keeps them until it starts its own program.
+#[test]
+fn a_store_that_was_closed_opens_again_while_child_processes_start() {
+    let place = tempdir().unwrap();
+    let store = place.path().join("store");
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| (0..200).for_each(|_| drop(Command::new("true").status())));
+        while !starting.is_finished() {
+            drop(LmdbStorage::open(&store, &LmdbOptions::default()).unwrap());
+        }
+    });
 }
 
 #[test]

@@ -65,8 +65,8 @@ impl<'a, T> Outbox<'a, T> {
         }
     }
 
-    pub(super) fn read_local(&mut self, op: OpId, item: ReadItem) {
-        self.local_reads.push(LocalRead { op, item });
+    pub(super) fn read_local(&mut self, op: OpId, index: u8, item: ReadItem) {
+        self.local_reads.push(LocalRead { op: (op, index), item });
     }
 
     pub(super) fn read(&mut self, peer: NodeId, op: OpId, index: u8, item: ReadItem, timeout_us: u64) {

@@ -235,7 +235,7 @@ impl PutWork {
                 epoch: Epoch(0),
                 key: self.target.key.clone(),
                 record: record.to_bytes(),
-                sources: Vec::new(),
+                heal: None,
             };
             outbox.write(*owner, step.op, index as u8, item, step.timeout_us());
         }

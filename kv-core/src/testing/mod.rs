@@ -4,5 +4,6 @@ pub mod partitioner;
 pub mod replication;
 pub mod report;
 pub mod resolver;
+pub mod simulation;
 pub mod storage;
 pub mod transport;

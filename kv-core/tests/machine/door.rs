@@ -26,7 +26,7 @@ fn read(key: &Key) -> RequestBody {
 
 fn write(key: &Key, bucket: BucketId) -> WriteItem {
     let record = EncodedRecord::encode(&Record::new(), bucket, key).into_bytes();
-    WriteItem { bucket, epoch: Epoch(0), key: key.clone(), record, sources: Vec::new() }
+    WriteItem { bucket, epoch: Epoch(0), key: key.clone(), record, heal: None }
 }
 
 fn peer_bodies(cluster: &Cluster, key: &Key) -> Vec<RequestBody> {

@@ -35,10 +35,7 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::OverwriteReadsOneReplica, puts::an_overwrite_sees_what_a_quorum_holds),
     (Mutant::ContextIsRoundedUp, puts::a_context_covers_no_dot_between_those_that_were_read),
     (Mutant::MergeDropsPasts, puts::a_delete_leaves_a_tombstone_that_late_copies_do_not_survive),
-    (
-        Mutant::DeadlineIsIgnoredByWriter,
-        deadlines::while_the_writer_has_it_nobody_knows_and_the_writer_lets_it_go,
-    ),
+    (Mutant::StaleSourcesHeal, damage::what_an_owner_said_before_the_damage_heals_nothing),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -23,7 +22,8 @@ use crate::node::queue::MutationQueue;
 use crate::node::shared::Shared;
 use crate::node::status::PeerStates;
 use crate::node::ticket::Ticket;
-use crate::node::{NodeConfig, timer, writer};
+use crate::node::writer::Writer;
+use crate::node::{NodeConfig, timer};
 use crate::transport::{AddressBook, Identity};
 
 std::thread_local! {
@@ -35,7 +35,7 @@ std::thread_local! {
 #[derive(Debug)]
 pub struct Node {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Writer>>,
 }
 
 impl Node {
@@ -84,11 +84,11 @@ impl Node {
         if let Some(view) = view {
             shared.install(view);
         }
-        let thread = writer::spawn(shared.clone(), minter).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the writer thread cannot be started").with_source(error)
+        let writer = Writer::spawn(shared.clone(), minter).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the writer cannot be started").with_source(error)
         })?;
         tokio::spawn(timer::run(shared.clone()));
-        let node = Node { shared, writer: Mutex::new(Some(thread)) };
+        let node = Node { shared, writer: Mutex::new(Some(writer)) };
         let handler = Arc::new(NodeHandler(node.shared.clone()));
         if let Err(error) = node.shared.transport.start(handler).await {
             node.shared.queue.close();
@@ -230,9 +230,9 @@ impl Node {
         }
         self.shared.transport.shut_down(end.saturating_duration_since(Instant::now())).await;
         self.shared.queue.close();
-        let thread = self.writer.lock().take();
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            writer.join().await;
         }
         let store = self.shared.config.store.clone();
         let synced = tokio::task::spawn_blocking(move || store.sync()).await;

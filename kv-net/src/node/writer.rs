@@ -1,6 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
@@ -15,26 +14,53 @@ use crate::node::ticket::Ticket;
 
 /// The one writer of a node's store: takes what has gathered in the queue, merges it, hands it to the transport, commits it and answers.
 /// While it commits, the next batch gathers; there is no timer.
-pub(super) fn spawn(shared: Arc<Shared>, mut minter: Minter) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("kv-writer".into()).spawn(move || {
-        loop {
-            let mutations = shared.queue.take(shared.config.limits.commit_batch_max);
-            if mutations.is_empty() {
-                return;
-            }
-            if shared.stopped.borrow().is_some() {
-                // Whoever waits for these is told that their fate is unknown.
-                continue;
-            }
-            // A plug-in that panics must not leave a node that takes writes and never commits them.
-            let turn = catch_unwind(AssertUnwindSafe(|| commit(&shared, &mut minter, mutations)));
-            if turn.is_err() {
-                let message = "the writer panicked: see the log, and report it unless a plug-in of yours did";
-                shared.stop(Error::new(ErrorKind::Internal, message));
-                return;
-            }
+#[derive(Debug)]
+pub(super) enum Writer {
+    /// For a store that may wait for its device: a thread of its own.
+    Thread(std::thread::JoinHandle<()>),
+    /// For a store that does not: a task, which runs when the others have put in what they have, and wakes nobody.
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl Writer {
+    pub(super) fn spawn(shared: Arc<Shared>, mut minter: Minter) -> std::io::Result<Self> {
+        let keys_max = shared.config.limits.commit_batch_max;
+        if !shared.config.store.capabilities().writes_may_block {
+            let runtime = shared.runtime.clone();
+            return Ok(Writer::Task(runtime.spawn(async move {
+                while turn(&shared, &mut minter, shared.queue.take_async(keys_max).await) {}
+            })));
         }
-    })
+        let thread = std::thread::Builder::new().name("kv-writer".into());
+        let run = move || while turn(&shared, &mut minter, shared.queue.take(keys_max)) {};
+        Ok(Writer::Thread(thread.spawn(run)?))
+    }
+
+    /// Waits for the end of a writer whose queue was closed.
+    pub(super) async fn join(self) {
+        match self {
+            Writer::Thread(thread) => drop(tokio::task::spawn_blocking(move || thread.join()).await),
+            Writer::Task(task) => drop(task.await),
+        }
+    }
+}
+
+/// Commits one batch, and says whether to go on.
+fn turn(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticket>>) -> bool {
+    if mutations.is_empty() {
+        return false;
+    }
+    if shared.stopped.borrow().is_some() {
+        // Whoever waits for these is told that their fate is unknown.
+        return true;
+    }
+    // A plug-in that panics must not leave a node that takes writes and never commits them.
+    if catch_unwind(AssertUnwindSafe(|| commit(shared, minter, mutations))).is_err() {
+        let message = "the writer panicked: see the log, and report it unless a plug-in of yours did";
+        shared.stop(Error::new(ErrorKind::Internal, message));
+        return false;
+    }
+    true
 }
 
 fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticket>>) {

@@ -71,6 +71,7 @@ extern "C" fn capabilities(user_data: *const c_void, out: *mut CCapabilities) {
     *out = CCapabilities {
         durable: capabilities.durable.into(),
         reads_may_block: capabilities.reads_may_block.into(),
+        writes_may_block: capabilities.writes_may_block.into(),
         key_bytes_max: capabilities.key_bytes_max,
     };
 }

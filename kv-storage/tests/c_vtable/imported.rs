@@ -77,6 +77,7 @@ impl Storage for ImportedStorage {
         StorageCapabilities {
             durable: out.durable != 0,
             reads_may_block: out.reads_may_block != 0,
+            writes_may_block: out.writes_may_block != 0,
             key_bytes_max: out.key_bytes_max,
         }
     }

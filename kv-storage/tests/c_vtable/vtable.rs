@@ -43,6 +43,7 @@ pub(crate) struct CChange {
 pub(crate) struct CCapabilities {
     pub(crate) durable: u8,
     pub(crate) reads_may_block: u8,
+    pub(crate) writes_may_block: u8,
     pub(crate) key_bytes_max: usize,
 }
 

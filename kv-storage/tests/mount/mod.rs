@@ -46,7 +46,8 @@ fn mount(arguments: &[&str], path: &Path) -> bool {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmount = Command::new("umount").arg(self.path()).status();
+        // Lazily: a child process that another test just starts may have copies of this test's descriptors.
+        let unmount = Command::new("umount").arg("--lazy").arg(self.path()).status();
         let is_unmounted = unmount.is_ok_and(|status| status.success());
         assert!(is_unmounted || thread::panicking(), "umount {}", self.path().display());
     }

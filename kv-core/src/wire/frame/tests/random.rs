@@ -17,7 +17,7 @@ use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, T
 use crate::key::Key;
 use crate::storage::Durability;
 use crate::wire::{
-    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, ReadAnswer, ReadItem, Request,
+    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, ReadAnswer, ReadItem, Request,
     RequestBody, Source, WriteAnswer, WriteItem, decode_answer, decode_request, encode_answer,
     encode_request,
 };
@@ -106,15 +106,14 @@ fn read_item() -> impl Strategy<Value = ReadItem> {
 fn write_item() -> impl Strategy<Value = WriteItem> {
     let source =
         (any::<u64>(), any::<bool>()).prop_map(|(node, complete)| Source { node: NodeId(node), complete });
-    (any::<u32>(), any::<u64>(), key(), blob(), vec(source, 0..4)).prop_map(
-        |(bucket, epoch, key, record, sources)| WriteItem {
+    (any::<u32>(), any::<u64>(), key(), blob(), proptest::option::of((any::<u64>(), vec(source, 0..4))))
+        .prop_map(|(bucket, epoch, key, record, sources)| WriteItem {
             bucket: BucketId(bucket),
             epoch: Epoch(epoch),
             key,
             record,
-            sources,
-        },
-    )
+            heal: sources.map(|(damage, sources)| Heal { damage, sources }),
+        })
 }
 
 fn forward() -> impl Strategy<Value = Forward> {
@@ -252,8 +251,8 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
         Just(ReadAnswer::Absent),
         Just(ReadAnswer::Unchanged),
         blob().prop_map(ReadAnswer::Record),
-        blob().prop_map(ReadAnswer::Recovering),
-        Just(ReadAnswer::Damaged),
+        (any::<u64>(), blob()).prop_map(|(damage, record)| ReadAnswer::Recovering(damage, record)),
+        any::<u64>().prop_map(ReadAnswer::Damaged),
         kind().prop_map(ReadAnswer::Refused),
     ];
     let write = prop_oneof![

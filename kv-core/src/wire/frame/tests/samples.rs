@@ -18,8 +18,8 @@ use crate::partitioner::Xxh3Partitioner;
 use crate::replication::{PlacementAnswer, PlacementRequest, ReplicationStrategy};
 use crate::storage::{Durability, StorageStats};
 use crate::wire::{
-    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, NodeStatus, ReadAnswer, ReadItem,
-    RequestBody, Source, WriteAnswer, WriteItem,
+    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, ReadAnswer,
+    ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
 };
 
 macro_rules! variants {
@@ -95,8 +95,8 @@ variants! { read_answer_name, READ_ANSWERS, ReadAnswer:
     "absent" = ReadAnswer::Absent,
     "unchanged" = ReadAnswer::Unchanged,
     "record" = ReadAnswer::Record(_),
-    "recovering" = ReadAnswer::Recovering(_),
-    "damaged" = ReadAnswer::Damaged,
+    "recovering" = ReadAnswer::Recovering(..),
+    "damaged" = ReadAnswer::Damaged(_),
     "refused" = ReadAnswer::Refused(_),
 }
 
@@ -166,7 +166,7 @@ pub(super) fn write_items() -> Vec<WriteItem> {
         epoch: Epoch(0),
         key: key("key"),
         record: Bytes::from_static(b"record"),
-        sources,
+        heal: Some(Heal { damage: 77, sources }),
     }]
 }
 
@@ -331,8 +331,8 @@ pub(super) fn read_answers() -> Vec<ReadAnswer> {
         ReadAnswer::Absent,
         ReadAnswer::Unchanged,
         ReadAnswer::Record(Bytes::from_static(b"record")),
-        ReadAnswer::Recovering(Bytes::from_static(b"part")),
-        ReadAnswer::Damaged,
+        ReadAnswer::Recovering(0x0102_0304, Bytes::from_static(b"part")),
+        ReadAnswer::Damaged(u64::MAX),
         ReadAnswer::Refused(ErrorKind::FrameTooLarge),
     ]
 }

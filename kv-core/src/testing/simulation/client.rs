@@ -1,0 +1,174 @@
+use crate::bucket::Quorum;
+use crate::causality::ContextToken;
+use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+use crate::ids::{ClusterId, Incarnation};
+use crate::testing::simulation::history::{Basis, History, Write, WriteOutcome, encode};
+use crate::testing::simulation::keys::SimulatedKey;
+use crate::testing::simulation::plan::{Plan, Rates};
+use crate::testing::simulation::random::Random;
+use crate::wire::{Header, RequestBody};
+
+/// A client: makes one operation after the other and remembers, for each key, the last contexts that it was given.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) contexts: Vec<Vec<(ContextToken, Basis)>>,
+    /// The number of its last operation.
+    pub(super) operation: u32,
+    pub(super) current: Option<Current>,
+}
+
+/// The operation that a client waits for.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) start_us: u64,
+    pub(super) what: What,
+    pub(super) r: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// The keys that are read.
+    Gets(Vec<usize>),
+    /// The keys that are written and the place of the write among those of the key.
+    Puts(Vec<(usize, usize)>),
+}
+
+/// Contexts that a client remembers for a key.
+const CONTEXTS_MAX: usize = 3;
+/// How long after its deadline a client waits for an answer.
+const PATIENCE_US: u64 = 20_000;
+/// How late, after the deadline as the client reckons it, the read inside an overwrite may be made: by then the request arrived, over the
+/// slowest link and at a node that was paused for as long as any.
+const LATENESS_US: u64 = 700_000;
+
+/// What one client does next.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) body: RequestBody,
+    pub(super) current: Current,
+    pub(super) gives_up_us: u64,
+}
+
+impl Client {
+    pub(super) fn new(keys: usize) -> Self {
+        Client { contexts: vec![Vec::new(); keys], operation: 0, current: None }
+    }
+
+    pub(super) fn remember(&mut self, key: usize, token: ContextToken, basis: Basis) {
+        let contexts = &mut self.contexts[key];
+        if contexts.len() == CONTEXTS_MAX {
+            contexts.remove(0);
+        }
+        contexts.push((token, basis));
+    }
+
+    pub(super) fn choose(
+        &self,
+        now_us: u64,
+        plan: &Plan,
+        keys: &[SimulatedKey],
+        history: &mut History,
+        random: &mut Random,
+    ) -> Chosen {
+        let first = random.index(keys.len());
+        let mut chosen = vec![first];
+        if random.below(10) == 0 {
+            let alike = |key: &usize| keys[*key].bucket == keys[first].bucket && *key != first;
+            chosen.extend((0..keys.len()).filter(alike));
+        }
+        let many = chosen.len() > 1;
+        let key = &keys[first];
+        let bucket = &plan.buckets[key.bucket];
+        let (r, w) = (draw_r(key, random), draw_w(key, bucket.w_min, random));
+        let timeout_ms = random.between(20, 80) as u32;
+        let bucket = bucket.name.to_string();
+        let gives_up_us = now_us + u64::from(timeout_ms) * 1_000 + PATIENCE_US;
+        if random.chance(plan.rates.gets) {
+            let options =
+                ReadOptions { r: Some(Quorum::Count(r as u8)), timeout_ms: Some(timeout_ms), explain: false };
+            let names: Vec<_> = chosen.iter().map(|key| keys[*key].key.clone()).collect();
+            let body = match names.into_iter().next() {
+                Some(key) if !many => RequestBody::Get(Get { bucket, key, options }),
+                _ => {
+                    let keys = chosen.iter().map(|key| keys[*key].key.clone()).collect();
+                    RequestBody::GetMany(GetMany { bucket, keys, options })
+                }
+            };
+            let current = Current { start_us: now_us, what: What::Gets(chosen), r };
+            return Chosen { body, current, gives_up_us };
+        }
+        let options = WriteOptions {
+            w: Some(Quorum::Count(w as u8)),
+            r: Some(Quorum::Count(r as u8)),
+            timeout_ms: Some(timeout_ms),
+            ..WriteOptions::default()
+        };
+        let mut puts = Vec::with_capacity(chosen.len());
+        let mut places = Vec::with_capacity(chosen.len());
+        for place in chosen {
+            let (is_delete, basis, replace) = self.draw_replace(place, &plan.rates, random);
+            let write = history.begin(place, |id| Write {
+                id,
+                is_delete,
+                start_us: now_us,
+                end_us: u64::MAX,
+                reads_until_us: gives_up_us + LATENESS_US,
+                basis,
+                w,
+                r,
+                outcome: WriteOutcome::Indeterminate,
+            });
+            let value = (!is_delete).then(|| encode(history.keys[place].writes[write].id));
+            puts.push((keys[place].key.clone(), value, replace));
+            places.push((place, write));
+        }
+        let body = match puts.len() {
+            1 => {
+                let (key, value, replace) = puts.remove(0);
+                RequestBody::Put(Put { bucket, key, value, replace, options })
+            }
+            _ => RequestBody::PutMany(PutMany { bucket, puts, options }),
+        };
+        Chosen { body, current: Current { start_us: now_us, what: What::Puts(places), r }, gives_up_us }
+    }
+
+    fn draw_replace(&self, key: usize, rates: &Rates, random: &mut Random) -> (bool, Basis, Replace) {
+        let is_delete = random.chance(rates.deletes);
+        let kind = random.below(1_000_000) as u32;
+        if kind < rates.blind_puts && !is_delete {
+            return (false, Basis::Nothing, Replace::Nothing);
+        }
+        let contexts = &self.contexts[key];
+        if contexts.is_empty() || kind < rates.blind_puts + rates.overwrites {
+            return (is_delete, Basis::Overwrite, Replace::Overwrite);
+        }
+        // Mostly the newest: clients that go on with old contexts make siblings.
+        let place = if random.below(4) > 0 { contexts.len() - 1 } else { random.index(contexts.len()) };
+        let (token, basis) = &contexts[place];
+        (is_delete, *basis, Replace::Context(token.clone()))
+    }
+}
+
+/// Mostly a majority, so that most pairs of a get and a put meet.
+fn draw_r(key: &SimulatedKey, random: &mut Random) -> usize {
+    let n = key.owners.len();
+    *random.pick(&[n / 2 + 1, n / 2 + 1, n / 2 + 1, n / 2 + 1, 1, n])
+}
+
+fn draw_w(key: &SimulatedKey, w_min: u8, random: &mut Random) -> usize {
+    let n = key.owners.len();
+    let least = usize::from(w_min).min(n);
+    let w = *random.pick(&[n / 2 + 1, n / 2 + 1, n / 2 + 1, n / 2 + 1, least, n]);
+    w.max(least)
+}
+
+/// What stands in front of a client's requests.
+pub(super) fn client_header(cluster: ClusterId) -> Header {
+    Header {
+        cluster,
+        layout: 0,
+        incarnation: Incarnation(0),
+        clock: crate::causality::Stamp::default(),
+        buckets: 0,
+    }
+}

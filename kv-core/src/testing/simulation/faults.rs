@@ -1,0 +1,140 @@
+use crate::record::CellView;
+use crate::testing::simulation::happening::Happening;
+use crate::testing::simulation::world::World;
+
+/// Ten years, in milliseconds.
+const TEN_YEARS_MS: u64 = 10 * 365 * 24 * 3_600 * 1_000;
+
+/// What can go wrong for a while.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Crash,
+    Pause,
+    Network,
+    Clock,
+    Disk,
+    Flip,
+}
+
+impl World {
+    /// Lets one thing go wrong and plans the next.
+    pub(super) fn inject(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let gap_us = self.fabric.random.between(2_000, self.fabric.plan.rates.fault_gap_us_max);
+        self.fabric.plan_in(gap_us, Happening::Fault);
+        let faults = self.fabric.plan.faults;
+        let kinds = [
+            (Kind::Crash, faults.crashes),
+            (Kind::Pause, faults.pauses),
+            (Kind::Network, faults.partitions || faults.delay),
+            (Kind::Clock, faults.clocks),
+            (Kind::Disk, faults.storage_errors),
+            (Kind::Flip, faults.bit_flips),
+            (Kind::Flip, faults.bit_flips),
+            (Kind::Flip, faults.bit_flips),
+        ];
+        let kinds: Vec<Kind> = kinds.into_iter().filter(|(_, on)| *on).map(|(kind, _)| kind).collect();
+        if kinds.is_empty() {
+            return;
+        }
+        let kind = *self.fabric.random.pick(&kinds);
+        let node = self.fabric.random.index(self.nodes.len());
+        let (now_us, random) = (self.fabric.now_us, &mut self.fabric.random);
+        let what = match kind {
+            Kind::Crash => {
+                let down_us = random.between(1_000, 150_000);
+                if random.coin() {
+                    self.nodes[node].crash(&mut self.fabric, down_us);
+                } else {
+                    let steps = random.below(40);
+                    self.nodes[node].arm_crash(steps);
+                }
+                format!("node {node} crashes now or soon")
+            }
+            Kind::Pause => {
+                let pause_us = random.between(2_000, 150_000);
+                if self.nodes[node].is_paused {
+                    return;
+                }
+                self.nodes[node].is_paused = true;
+                self.fabric.plan_in(pause_us, Happening::NodeGoesOn(node));
+                format!("node {node} pauses for {pause_us} us")
+            }
+            Kind::Network => {
+                let lasts_us = random.between(5_000, 200_000);
+                let (number, what) =
+                    self.fabric.network.break_something(faults.partitions, faults.delay, random);
+                self.fabric.plan_in(lasts_us, Happening::Heals(number));
+                what
+            }
+            Kind::Clock => {
+                let reach_ms = *random.pick(&[10, 2_000, 100_000, TEN_YEARS_MS]);
+                let offset_ms = random.between(0, 2 * reach_ms) as i64 - reach_ms as i64;
+                let drift = random.below(20_001) as i64 - 10_000;
+                self.nodes[node].set_clock(offset_ms, drift);
+                format!("the clock of node {node} jumps to {offset_ms} ms and drifts {drift} ppm")
+            }
+            Kind::Disk => {
+                let times = *random.pick(&[0, 1, 5, 20]);
+                self.nodes[node].disk.fail(&self.fabric.plan.rates, times);
+                format!("the disk of node {node} fails {times} times as often")
+            }
+            Kind::Flip => match self.flip() {
+                Some(what) => what,
+                None => return,
+            },
+        };
+        self.fabric.faults += 1;
+        self.fabric.trace.add(kind as u64);
+        self.fabric.trace.line(now_us, || what);
+    }
+
+    /// Flips a bit of a stored record, if that leaves at most W-1 replicas of its partition damaged.
+    fn flip(&mut self) -> Option<String> {
+        let index = self.fabric.random.index(self.keys.len());
+        let key = &self.keys[index];
+        let planned = &self.fabric.plan.buckets[key.bucket];
+        let node = *self.fabric.random.pick(&key.owners);
+        let others = key.owners.iter().filter(|owner| **owner != node && self.is_damaged(**owner, index));
+        if others.count() + 1 >= usize::from(planned.w_min).min(key.owners.len()) {
+            return None;
+        }
+        let bit = self.fabric.random.bits();
+        if !self.nodes[node].disk.flip(key.storage_key.as_bytes(), bit) {
+            return None;
+        }
+        self.bits_flipped += 1;
+        self.flips[index] += 1;
+        Some(format!("a bit of key {index} flips on node {node}"))
+    }
+
+    /// Whether a node has a record that is damaged, or recovering from damage, in the bucket and partition of that key.
+    fn is_damaged(&self, node: usize, index: usize) -> bool {
+        let key = &self.keys[index];
+        self.keys.iter().enumerate().any(|(other, candidate)| {
+            candidate.bucket == key.bucket
+                && candidate.partition == key.partition
+                && self
+                    .cell(node, other, |cell| cell.is_none_or(|cell| cell.recovering.is_some()))
+                    .unwrap_or(false)
+        })
+    }
+
+    /// Shows what a node has stored of a key: a cell, or none for one that is damaged. Returns none if nothing is stored.
+    pub(super) fn cell<T>(
+        &self,
+        node: usize,
+        index: usize,
+        look: impl FnOnce(Option<CellView<'_>>) -> T,
+    ) -> Option<T> {
+        let key = &self.keys[index];
+        let mut bytes = Vec::new();
+        if !matches!(self.nodes[node].disk.inner().get(key.storage_key.as_bytes(), &mut bytes), Ok(true)) {
+            return None;
+        }
+        let bucket = self.fabric.plan.buckets[key.bucket].id;
+        Some(look(CellView::decode(&bytes, key.storage_key.as_bytes(), bucket, &key.key).ok()))
+    }
+}

@@ -1,0 +1,93 @@
+use std::collections::VecDeque;
+
+use crate::machine::{Effect, Event, Outcome, resolve};
+use crate::replica::read;
+use crate::testing::simulation::fabric::Fabric;
+use crate::testing::simulation::happening::{Happening, NodeEvent, PendingCall, Ticket};
+use crate::testing::simulation::node::SimulatedNode;
+use crate::wire::{AnswerBody, Request};
+
+/// One read or merge in so many is carried out late, after other things.
+const LATE_EVERY: u64 = 16;
+
+impl SimulatedNode {
+    /// Feeds the machine and carries out what it wants, until it wants nothing more.
+    pub(super) fn run(&mut self, event: Event<Ticket>, fabric: &mut Fabric) {
+        if self.step(fabric) {
+            return;
+        }
+        let mut effects = Vec::new();
+        self.feed(event, &mut effects, fabric);
+        self.carry_out(effects, fabric);
+    }
+
+    fn feed(&mut self, event: Event<Ticket>, effects: &mut Vec<Effect<Ticket>>, fabric: &Fabric) {
+        let now = self.now(fabric);
+        if let Some(process) = &mut self.process {
+            process.machine.handle(&self.view, now, event, effects);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect<Ticket>>, fabric: &mut Fabric) {
+        let mut effects = VecDeque::from(effects);
+        let mut more = Vec::new();
+        while let Some(effect) = effects.pop_front() {
+            if self.step(fabric) {
+                return;
+            }
+            match effect {
+                effect @ (Effect::Read(_) | Effect::Resolve(_)) if fabric.random.below(LATE_EVERY) == 0 => {
+                    let delay_us = fabric.random.below(500);
+                    self.postpone(effect, delay_us, fabric);
+                }
+                Effect::Read(reads) => {
+                    let mut buffer = Vec::with_capacity(256);
+                    for local in reads {
+                        let answer = read(&self.view, &*self.disk, &local.item, &mut buffer);
+                        self.feed(Event::Read(local.op, answer), &mut more, fabric);
+                    }
+                }
+                Effect::Resolve(request) => {
+                    let result = Box::new(resolve(&request));
+                    self.feed(Event::Resolved(request.op, result), &mut more, fabric);
+                }
+                Effect::Call { peer, body, timeout_us, token } => {
+                    let peer = peer.0 as usize - 1;
+                    let now = self.now(fabric);
+                    let life = self.life;
+                    let Some(process) = &mut self.process else { return };
+                    process.last_call += 1;
+                    let call = process.last_call;
+                    process.calls.insert(call, PendingCall { peer, token, answered: false });
+                    let forwarded = matches!(body, crate::wire::RequestBody::Forward(_));
+                    let header = process.door(&self.view, &*self.disk).header(now);
+                    let ticket = Ticket::Peer { node: self.index, life, call, forwarded };
+                    fabric.send_request(self.index, peer, ticket, Request { header, body });
+                    let expires = NodeEvent::CallExpires { life, call };
+                    fabric.plan_in(timeout_us, Happening::Node(self.index, expires));
+                }
+                Effect::Mutate(mutation) => self.queue_mutation(mutation, fabric),
+                Effect::Complete { ticket, outcome } => self.complete(ticket, outcome, fabric),
+            }
+            effects.extend(more.drain(..));
+        }
+    }
+
+    fn postpone(&mut self, effect: Effect<Ticket>, delay_us: u64, fabric: &mut Fabric) {
+        let event = NodeEvent::Late { life: self.life, effect };
+        fabric.plan_in(delay_us, Happening::Node(self.index, event));
+    }
+
+    fn complete(&mut self, ticket: Ticket, outcome: Outcome, fabric: &mut Fabric) {
+        let forwarded = matches!(ticket, Ticket::Peer { forwarded: true, .. });
+        self.answer(ticket, outcome.into_answer(forwarded), fabric);
+    }
+
+    pub(super) fn answer(&mut self, ticket: Ticket, body: AnswerBody, fabric: &mut Fabric) {
+        let now = self.now(fabric);
+        if let Some(process) = &self.process {
+            let answer = process.door(&self.view, &*self.disk).answer(now, body);
+            fabric.send_answer(self.index, ticket, answer);
+        }
+    }
+}

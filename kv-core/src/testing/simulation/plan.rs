@@ -1,0 +1,144 @@
+use crate::bucket::{BucketProperties, BucketTable, Quorum};
+use crate::causality::Stamp;
+use crate::ids::BucketId;
+use crate::limits::Limits;
+use crate::testing::simulation::random::Random;
+use crate::testing::simulation::{Faults, SimulationConfig};
+
+/// What one seed comes to: the size of everything, and how often what goes wrong.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) nodes: usize,
+    pub(super) clients: usize,
+    pub(super) keys: usize,
+    pub(super) operations: usize,
+    pub(super) buckets: Vec<PlannedBucket>,
+    pub(super) faults: Faults,
+    pub(super) rates: Rates,
+}
+
+/// A bucket, and which quorums clients ask of it.
+#[derive(Debug)]
+pub(super) struct PlannedBucket {
+    pub(super) name: &'static str,
+    pub(super) id: BucketId,
+    pub(super) n: u8,
+    /// The lowest W that any put of the run asks for.
+    pub(super) w_min: u8,
+    pub(super) by_stamp: bool,
+}
+
+/// How often things happen: times in a million where nothing else is said.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    pub(super) loss: u32,
+    pub(super) duplication: u32,
+    pub(super) slow: u32,
+    /// Longest gap between two faults that last, in microseconds.
+    pub(super) fault_gap_us_max: u64,
+    pub(super) not_written: u32,
+    pub(super) commit_unknown: u32,
+    pub(super) read_error: u32,
+    /// How long a commit takes, in microseconds.
+    pub(super) commit_us_max: u64,
+    pub(super) gets: u32,
+    pub(super) deletes: u32,
+    pub(super) blind_puts: u32,
+    pub(super) overwrites: u32,
+}
+
+impl Plan {
+    pub(super) fn draw(config: &SimulationConfig, random: &mut Random) -> Self {
+        let nodes = config.nodes.unwrap_or_else(|| *random.pick(&[3, 3, 3, 4, 5, 5, 6, 7]));
+        let clients = config.clients.unwrap_or_else(|| random.between(16, 32) as usize);
+        let keys = config.keys.unwrap_or_else(|| random.between(4, 6) as usize);
+        let faults = if config.swarm { subset(config.faults, random) } else { config.faults };
+        Plan {
+            nodes,
+            clients,
+            keys,
+            operations: config.operations,
+            buckets: buckets(nodes, random),
+            faults,
+            rates: rates(faults, random),
+        }
+    }
+
+    /// The bucket table of the run.
+    pub(super) fn table(&self, limits: &Limits) -> BucketTable {
+        let mut table = BucketTable::default();
+        for bucket in &self.buckets {
+            let resolver = if bucket.by_stamp { "last_write_wins" } else { "siblings" };
+            let properties = BucketProperties {
+                n: bucket.n,
+                w: Quorum::Majority,
+                w_min: bucket.w_min,
+                resolver: resolver.into(),
+                ..BucketProperties::default()
+            };
+            if let Err(error) = table.set(bucket.name, properties, bucket.id, Stamp(1), limits) {
+                panic!("the plan made a bucket that is refused: {error}");
+            }
+        }
+        table
+    }
+}
+
+fn subset(faults: Faults, random: &mut Random) -> Faults {
+    let mut keep = |on: bool| on && random.below(10) < 7;
+    Faults {
+        delay: keep(faults.delay),
+        loss: keep(faults.loss),
+        duplication: keep(faults.duplication),
+        reordering: keep(faults.reordering),
+        partitions: keep(faults.partitions),
+        crashes: keep(faults.crashes),
+        pauses: keep(faults.pauses),
+        clocks: keep(faults.clocks),
+        storage_errors: keep(faults.storage_errors),
+        bit_flips: keep(faults.bit_flips),
+    }
+}
+
+fn buckets(nodes: usize, random: &mut Random) -> Vec<PlannedBucket> {
+    let mut n = || *random.pick(&[3, 3, 3, 3, 2, 4, 5]);
+    let sizes: Vec<u8> = (0..3).map(|_| n().min(nodes as u8)).collect();
+    let majority = |n: u8| n / 2 + 1;
+    vec![
+        PlannedBucket {
+            name: "strict",
+            id: BucketId(10),
+            n: sizes[0],
+            w_min: majority(sizes[0]),
+            by_stamp: false,
+        },
+        PlannedBucket {
+            name: "stamped",
+            id: BucketId(11),
+            n: sizes[1],
+            w_min: majority(sizes[1]),
+            by_stamp: true,
+        },
+        PlannedBucket { name: "loose", id: BucketId(12), n: sizes[2], w_min: 1, by_stamp: false },
+    ]
+}
+
+fn rates(faults: Faults, random: &mut Random) -> Rates {
+    let mut up_to = |on: bool, most: u64| if on { random.below(most) as u32 } else { 0 };
+    let mut rates = Rates {
+        loss: up_to(faults.loss, 30_000),
+        duplication: up_to(faults.duplication, 100_000),
+        slow: up_to(faults.delay, 30_000),
+        not_written: up_to(faults.storage_errors, 20_000),
+        commit_unknown: up_to(faults.storage_errors, 3_000),
+        read_error: up_to(faults.storage_errors, 10_000),
+        ..Rates::default()
+    };
+    rates.fault_gap_us_max = *random.pick(&[40_000, 100_000, 200_000]);
+    rates.commit_us_max = *random.pick(&[600, 2_000, 8_000]);
+    rates.gets = random.between(300_000, 550_000) as u32;
+    rates.deletes = *random.pick(&[0, 30_000, 120_000, 200_000]);
+    rates.blind_puts = random.between(20_000, 250_000) as u32;
+    rates.overwrites = random.between(50_000, 400_000) as u32;
+    rates
+}

@@ -1,0 +1,102 @@
+use std::fmt;
+
+/// What a run came to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The seed, which alone makes the same run again.
+    pub seed: u64,
+    /// What went against a promise; empty if nothing did.
+    pub violations: Vec<Violation>,
+    /// A hash over everything that happened, in order.
+    pub trace_hash: u64,
+    /// Nodes.
+    pub nodes: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Client operations that were begun.
+    pub operations: u64,
+    /// Operations that were answered as the client wanted.
+    pub operations_succeeded: u64,
+    /// Gets that the checkers judged.
+    pub reads_checked: u64,
+    /// Writes that the checkers judged.
+    pub writes_checked: u64,
+    /// Virtual time while clients were busy, in microseconds.
+    pub simulated_us: u64,
+    /// Crashes, pauses, cuts, slow links, jumps of clocks, failures of storages, flipped bits.
+    pub faults_injected: u64,
+    /// Messages that were lost or doubled.
+    pub message_faults: u64,
+    /// Bits that were flipped in stored records.
+    pub bits_flipped: u64,
+    /// Mean time between the beginnings of two operations on one key, in microseconds.
+    pub mean_key_gap_us: u64,
+    /// Mean round trip of ordinary messages, in microseconds.
+    pub mean_rtt_us: u64,
+    /// What happened, line by line, if that was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Something that went against a promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The promise.
+    pub check: Check,
+    /// What happened.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.check, self.message)
+    }
+}
+
+/// A promise that a checker watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Check {
+    /// An acknowledged write is there in the end, or was replaced.
+    NoWriteLost,
+    /// A read shows only what somebody wrote to that key, and had begun to write.
+    NoStrangeValue,
+    /// A write that was not applied never appears.
+    NotAppliedStaysAway,
+    /// A dot names one write, and a write has one dot.
+    DotsAreUnique,
+    /// Values that are shown together are concurrent; a bucket that goes by stamps shows one.
+    SiblingsAreConcurrent,
+    /// A get that starts after an acknowledged put, R + W > N, shows it or what replaced it, and nothing that it replaced.
+    ReadsAreRegular,
+    /// An overwrite that starts after an acknowledged put, R + W > N, replaces it.
+    OverwritesAreRegular,
+    /// When faults are over and every key was read from all replicas, all nodes answer the same and all owners store the same.
+    ReplicasConverge,
+    /// Converged replicas are not repaired.
+    ConvergedNeedNoRepair,
+    /// A record does not outgrow what is alive in it.
+    RecordsStaySmall,
+    /// When faults are over operations succeed.
+    ServiceComesBack,
+    /// A message comes out of its encoding as it went in.
+    MessagesKeepTheirMeaning,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Check::NoWriteLost => "no acknowledged write lost",
+            Check::NoStrangeValue => "no value that nobody wrote",
+            Check::NotAppliedStaysAway => "a write that was not applied stays away",
+            Check::DotsAreUnique => "no dot twice",
+            Check::SiblingsAreConcurrent => "siblings only for concurrent writes",
+            Check::ReadsAreRegular => "regular reads",
+            Check::OverwritesAreRegular => "regular overwrites",
+            Check::ReplicasConverge => "convergence",
+            Check::ConvergedNeedNoRepair => "no repair of converged replicas",
+            Check::RecordsStaySmall => "bounded record growth",
+            Check::ServiceComesBack => "service comes back",
+            Check::MessagesKeepTheirMeaning => "messages keep their meaning",
+        })
+    }
+}

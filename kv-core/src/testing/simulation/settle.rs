@@ -1,0 +1,196 @@
+//! The end of a run: faults are over, every key is read from all replicas, and what is left is judged.
+
+use crate::bucket::Quorum;
+use crate::command::{Get, GetAnswer, Put, PutResult, ReadOptions, Replace, WriteOptions};
+use crate::testing::simulation::history::{Basis, Write, WriteOutcome, encode};
+use crate::testing::simulation::plan::Rates;
+use crate::testing::simulation::world::World;
+use crate::testing::simulation::{Check, Violation};
+use crate::wire::{AnswerBody, RequestBody};
+
+/// How long everything that is still under way is given, in microseconds.
+const QUIET_US: u64 = 1_000_000;
+/// How long repairs are given after a read.
+const REPAIR_US: u64 = 100_000;
+/// How often an operation is tried before the service counts as gone.
+const TRIES: usize = 12;
+/// Most bytes of a record with one version, beside 64 for each actor that there can have been.
+const RECORD_BYTES_MAX: usize = 160;
+
+impl World {
+    /// Ends all faults, reads every key until all replicas are equal, and looks for what should not be.
+    pub(super) fn settle(&mut self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        self.end_faults();
+        for key in 0..self.keys.len() {
+            if self.read_from_all(key, key % self.nodes.len()).is_none() {
+                let message = format!("{}: no get of all replicas succeeds", self.history.keys[key].name);
+                violations.push(Violation { check: Check::ServiceComesBack, message });
+                return violations;
+            }
+            self.wait(REPAIR_US);
+        }
+        self.check_stored(&mut violations);
+        self.check_again(&mut violations);
+        self.check_growth(&mut violations);
+        violations
+    }
+
+    fn end_faults(&mut self) {
+        self.is_over = true;
+        self.fabric.network.heal_all();
+        self.fabric.plan.rates = Rates { commit_us_max: 1_000, ..Rates::default() };
+        for node in &mut self.nodes {
+            node.disk.fail(&self.fabric.plan.rates, 0);
+            node.set_clock(0, 0);
+            node.arm_crash(u64::MAX);
+            if node.is_paused {
+                node.go_on(&mut self.fabric);
+            }
+            node.start(&mut self.fabric);
+        }
+        self.wait(QUIET_US);
+    }
+
+    fn wait(&mut self, time_us: u64) {
+        let until_us = self.fabric.now_us + time_us;
+        self.run(until_us, |_| false);
+        self.fabric.now_us = until_us;
+    }
+
+    fn ask(&mut self, node: usize, body: RequestBody) -> Option<AnswerBody> {
+        self.checkers_answer = None;
+        self.send(self.clients.len(), 0, node, body);
+        let until_us = self.fabric.now_us + QUIET_US;
+        self.run(until_us, |world| world.checkers_answer.is_some());
+        self.checkers_answer.take().flatten()
+    }
+
+    /// Reads a key from all replicas through a node, as often as it takes; what is damaged is healed on the way.
+    fn read_from_all(&mut self, key: usize, node: usize) -> Option<GetAnswer> {
+        let options = ReadOptions { r: Some(Quorum::All), timeout_ms: Some(500), explain: false };
+        let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
+        for _ in 0..TRIES {
+            let start_us = self.fabric.now_us;
+            let get =
+                Get { bucket: bucket.clone(), key: self.keys[key].key.clone(), options: options.clone() };
+            if let Some(AnswerBody::Get(Ok(answer))) = self.ask(node, RequestBody::Get(get)) {
+                let times = (start_us, self.fabric.now_us);
+                self.history.read(key, times, self.keys[key].owners.len(), true, &answer.values);
+                return Some(answer);
+            }
+            self.wait(REPAIR_US);
+        }
+        None
+    }
+
+    /// All owners of a key store equal records, whole ones.
+    fn check_stored(&self, violations: &mut Vec<Violation>) {
+        for key in 0..self.keys.len() {
+            let stored = self.keys[key].owners.iter().map(|owner| {
+                let digest = self.cell(*owner, key, |cell| {
+                    cell.filter(|cell| cell.recovering.is_none()).map(|cell| cell.digest)
+                });
+                (*owner, digest)
+            });
+            let stored: Vec<_> = stored.collect();
+            let whole = stored.iter().all(|(_, digest)| !matches!(digest, Some(None)));
+            if !whole || stored.windows(2).any(|pair| pair[0].1 != pair[1].1) {
+                let name = &self.history.keys[key].name;
+                let message = format!("{name}: after a read of all replicas the owners store {stored:?}");
+                violations.push(Violation { check: Check::ReplicasConverge, message });
+            }
+        }
+    }
+
+    /// Every node answers the same for every key, and no read repairs anything any more.
+    fn check_again(&mut self, violations: &mut Vec<Violation>) {
+        let repairs = self.repairs();
+        for key in 0..self.keys.len() {
+            let mut answers = Vec::with_capacity(self.nodes.len());
+            for node in 0..self.nodes.len() {
+                answers.push(self.read_from_all(key, node).map(|answer| answer.values));
+            }
+            let name = self.history.keys[key].name.clone();
+            if answers.iter().any(Option::is_none) {
+                let message = format!("{name}: some node cannot read all replicas");
+                violations.push(Violation { check: Check::ServiceComesBack, message });
+            } else if answers.windows(2).any(|pair| pair[0] != pair[1]) {
+                let message = format!("{name}: nodes answer differently: {answers:?}");
+                violations.push(Violation { check: Check::ReplicasConverge, message });
+            }
+        }
+        self.wait(REPAIR_US);
+        let more = self.repairs() - repairs;
+        if more > 0 {
+            let message = format!("{more} repairs were sent after all replicas had converged");
+            violations.push(Violation { check: Check::ConvergedNeedNoRepair, message });
+        }
+    }
+
+    fn repairs(&self) -> u64 {
+        self.nodes.iter().map(|node| node.repairs()).sum()
+    }
+
+    /// An overwrite that nothing disturbs leaves one version at every owner, whose size is that of its value and of its actors.
+    fn check_growth(&mut self, violations: &mut Vec<Violation>) {
+        for key in 0..self.keys.len() {
+            if !self.overwrite(key) {
+                continue;
+            }
+            self.wait(REPAIR_US);
+            let lives = self.keys[key].owners.iter().map(|owner| self.nodes[*owner].incarnations);
+            let actors_max = (lives.sum::<u64>() + self.flips[key]) as usize;
+            for owner in self.keys[key].owners.clone() {
+                let stored = self.cell(owner, key, |cell| {
+                    let record = cell?.record();
+                    let decoded = record.decode().ok()?;
+                    let actors = decoded.versions().iter().map(|version| version.past.actors()).max();
+                    Some((decoded.versions().len(), actors.unwrap_or(0), record.len()))
+                });
+                let Some(Some((versions, actors, bytes))) = stored else { continue };
+                if versions != 1 || actors > actors_max || bytes > RECORD_BYTES_MAX + 64 * actors_max {
+                    let name = &self.history.keys[key].name;
+                    let message = format!(
+                        "{name}: after an overwrite that nothing disturbs node {owner} stores {versions} versions \
+                         that name {actors} actors (there were at most {actors_max}) in {bytes} bytes"
+                    );
+                    violations.push(Violation { check: Check::RecordsStaySmall, message });
+                }
+            }
+        }
+    }
+
+    /// Overwrites a key through the first owner that does it; a node whose clock is far from its peers' refuses.
+    fn overwrite(&mut self, key: usize) -> bool {
+        let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
+        let all = Some(Quorum::All);
+        let options = WriteOptions { w: all, r: all, timeout_ms: Some(500), ..WriteOptions::default() };
+        for owner in self.keys[key].owners.clone() {
+            let now_us = self.fabric.now_us;
+            let replicas = self.keys[key].owners.len();
+            let place = self.history.begin(key, |id| Write {
+                id,
+                is_delete: false,
+                start_us: now_us,
+                end_us: u64::MAX,
+                reads_until_us: u64::MAX,
+                basis: Basis::Overwrite,
+                w: replicas,
+                r: replicas,
+                outcome: WriteOutcome::Indeterminate,
+            });
+            let put = Put {
+                bucket: bucket.clone(),
+                key: self.keys[key].key.clone(),
+                value: Some(encode(self.history.keys[key].writes[place].id)),
+                replace: Replace::Overwrite,
+                options: options.clone(),
+            };
+            if let Some(AnswerBody::Put(PutResult::Applied(_))) = self.ask(owner, RequestBody::Put(put)) {
+                return true;
+            }
+        }
+        false
+    }
+}
