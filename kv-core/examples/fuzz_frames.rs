@@ -129,6 +129,9 @@ fn execute(input: &[u8]) -> Result<u64, &'static str> {
         if EncodedRecord::encode(&record, BUCKET, &key) != encoded {
             return Err("a record with two encodings");
         }
+        if record.versions().iter().any(|version| !version.past.is_superset(&version.past)) {
+            return Err("a past that does not contain itself");
+        }
         let mut merged = record.clone();
         merged.merge(record.clone(), &KeepSiblings);
         merged.context();

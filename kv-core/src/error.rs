@@ -156,7 +156,7 @@ pub struct QuorumShortfall {
 
 /// An error of the framework.
 ///
-/// Whether state may have changed is said by the result that carries the error ([`crate::machine::PutResult`]),
+/// Whether state may have changed is said by the result that carries the error ([`crate::command::PutResult`]),
 /// because the same kind can end a put that was never tried and one that half succeeded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Error {

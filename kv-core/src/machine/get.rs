@@ -112,8 +112,13 @@ impl GetWork {
                 self.repair(step, outbox);
                 None
             }
+            Phase::Resolving => {
+                self.phase = Phase::Done;
+                let message = "the get's deadline passed while the answers were merged";
+                Some(Err(Error::new(ErrorKind::DeadlineExceeded, message)))
+            }
             // Every call of the healing ends by itself.
-            Phase::Healing | Phase::Resolving | Phase::ResolvingRepair | Phase::Done => None,
+            Phase::Healing | Phase::ResolvingRepair | Phase::Done => None,
         }
     }
 
@@ -177,10 +182,10 @@ impl GetWork {
 
     fn resolve<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let mut records = self.quorum.records();
+        self.resolved_records = records.len();
         if records.is_empty() {
             records.push(empty(&self.target));
         }
-        self.resolved_records = records.len();
         outbox.effect(Effect::Resolve(Box::new(ResolveRequest {
             op: step.op,
             bucket: self.target.bucket.clone(),
@@ -210,7 +215,7 @@ impl GetWork {
 
     fn repair<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let records = self.quorum.records();
-        let same = self.resolved_records.max(1) == records.len().max(1);
+        let same = self.resolved_records == records.len();
         match self.resolution.take() {
             // Later answers brought nothing new: what was answered is what is sent.
             Some(resolution) if same && !records.is_empty() => self.send_repairs(step, &resolution, outbox),
