@@ -24,6 +24,8 @@ pub(super) struct Operation<T> {
     pub(super) deadline_us: u64,
     /// The number under which the put was handed to an owner.
     pub(super) forward: Option<u64>,
+    /// Set while a damage of the key waits to be healed by this operation.
+    pub(super) heals: bool,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,10 @@ impl<T> Operation<T> {
         }
     }
 
+    pub(super) fn is_settling(&self) -> bool {
+        matches!(&self.work, Work::Get(get) if get.is_settling())
+    }
+
     pub(super) fn is_done(&self) -> bool {
         matches!(&self.work, Work::Get(get) if get.is_done())
     }
@@ -109,6 +115,11 @@ impl Step<'_> {
     /// Microseconds until the deadline, at least one millisecond: what is sent is waited for a moment.
     pub(super) fn timeout_us(&self) -> u64 {
         self.deadline_us.saturating_sub(self.now.monotonic_us).max(1_000)
+    }
+
+    /// Microseconds that are given to what happens after the client has its answer.
+    pub(super) fn heal_timeout_us(&self) -> u64 {
+        self.timeout_us().max(self.view.limits.heal_timeout_ms * 1_000)
     }
 
     /// This node's place among the owners.
@@ -157,7 +168,7 @@ impl Step<'_> {
         quorum: &mut ReadQuorum,
         outbox: &mut Outbox<'_, T>,
     ) {
-        let timeout_us = self.view.limits.heal_timeout_ms * 1_000;
+        let timeout_us = self.heal_timeout_us();
         for index in quorum.ask(usize::MAX) {
             let (item, asked) = (read_item(target, None), index | HEALING);
             match target.owners.get(usize::from(index)) {
@@ -171,7 +182,7 @@ impl Step<'_> {
     /// Asks one owner again in a request of its own.
     pub(super) fn read_alone<T>(&self, target: &Target, index: u8, outbox: &mut Outbox<'_, T>) {
         if let Some(owner) = target.owners.get(usize::from(index & !HEALING)) {
-            outbox.read_alone(*owner, self.op, index, read_item(target, None), self.timeout_us());
+            outbox.read_alone(*owner, self.op, index, read_item(target, None), self.heal_timeout_us());
         }
     }
 }
