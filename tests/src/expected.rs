@@ -13,7 +13,7 @@ pub type Number = u64;
 pub struct Expected {
     /// Whether the bucket keeps the version with the highest stamp instead of siblings: then a put of unknown end may win over any other
     /// that did not read it.
-    pub by_stamp: bool,
+    by_stamp: bool,
     required: Vec<Required>,
     /// Puts whose end is unknown: they may appear at any time.
     unknown: BTreeSet<Number>,
@@ -38,6 +38,16 @@ pub enum Replaced {
 }
 
 impl Expected {
+    /// A key that was never written, in a bucket where the highest stamp wins or in one that keeps siblings.
+    pub fn new(by_stamp: bool) -> Self {
+        Expected { by_stamp, ..Expected::default() }
+    }
+
+    /// Whether the highest stamp wins.
+    pub fn is_by_stamp(&self) -> bool {
+        self.by_stamp
+    }
+
     /// A put was acknowledged.
     pub fn applied(&mut self, value: Number, replaced: &Replaced) {
         match replaced {

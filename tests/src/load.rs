@@ -269,7 +269,7 @@ impl Writer {
                 bucket,
                 name: format!("writer {writer} key {index}"),
                 last: 0,
-                expected: Expected { by_stamp: bucket == "redis", ..Expected::default() },
+                expected: Expected::new(bucket == "redis"),
                 context: None,
             }
         });
@@ -279,7 +279,7 @@ impl Writer {
     async fn step(&mut self, client: &Client) {
         let index = rand::random_range(0..self.keys.len());
         let key = &mut self.keys[index];
-        let read = key.expected.by_stamp && key.last > 0 && key.context.is_none();
+        let read = key.expected.is_by_stamp() && key.last > 0 && key.context.is_none();
         if read || rand::random_range(0..100) < 35 {
             key.read(client, &mut self.tally).await;
         } else {
@@ -382,7 +382,7 @@ impl KeyState {
         match rand::random_range(0..100) {
             // Stamps alone say which of two blind puts wins, and a node that was restarted may be ahead of the others: but for the first,
             // a put here says what it replaces, so that it is known what has to be there.
-            _ if self.expected.by_stamp => with_context.unwrap_or(blind),
+            _ if self.expected.is_by_stamp() => with_context.unwrap_or(blind),
             0..30 if self.expected.siblings() < SIBLINGS_MAX => blind,
             0..60 => with_context.unwrap_or((Replace::Overwrite, Replaced::Found)),
             _ => (Replace::Overwrite, Replaced::Found),
