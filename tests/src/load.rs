@@ -325,7 +325,7 @@ impl KeyState {
         match client.get(self.get()).await {
             Ok(answer) => {
                 tally.answered += 1;
-                tally.latency.saturating_record(began.elapsed().as_micros() as u64);
+                tally.latency.record(began.elapsed().as_micros() as u64).unwrap();
                 match self.judge(&answer) {
                     Ok(()) => {
                         let numbers = self.numbers(&answer).unwrap_or_default();
@@ -350,7 +350,7 @@ impl KeyState {
         match client.put(put).await {
             PutResult::Applied(applied) => {
                 tally.applied += 1;
-                tally.latency.saturating_record(began.elapsed().as_micros() as u64);
+                tally.latency.record(began.elapsed().as_micros() as u64).unwrap();
                 self.expected.applied(number, &replaced);
                 // After an overwrite it is not known here what the context covers besides.
                 self.context = match replaced {
