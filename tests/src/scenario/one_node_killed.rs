@@ -11,6 +11,9 @@ use crate::load::{Load, LoadOptions, Tally};
 use crate::process::PATIENCE;
 use crate::scenario::fail_on;
 
+/// When every client has seen that its connections ended: what it sent before it looked counts as in flight.
+const NOTICED: Duration = Duration::from_millis(20);
+
 /// How much is done.
 #[derive(Debug, Clone, clap::Args)]
 pub struct OneNodeKilled {
@@ -42,6 +45,8 @@ pub async fn run(options: &OneNodeKilled) -> anyhow::Result<Tally> {
         running.more(500).await?;
         let asked = Instant::now();
         cluster.kill(&[node]);
+        // The clients have heard of it by the time that their sockets were looked at again.
+        tokio::time::sleep(NOTICED).await;
         let killed = Instant::now();
         running.more(options.operations).await?;
         // Nothing is written once the node is back, so that only reading can bring it up to date.
