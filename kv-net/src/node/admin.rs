@@ -174,6 +174,20 @@ impl Shared {
         self.live.store(Some(Arc::new(Live::new(view))));
     }
 
+    /// Calls every other member once, as a node does that starts again: they learn at once that it can be reached, instead of at their next
+    /// try, and it learns what became of the buckets. It is not ready before, so that whoever restarts one node after the other never has
+    /// two that cannot reach each other.
+    pub(super) async fn greet(self: &Arc<Self>, live: &Arc<Live>) {
+        let table = live.view.table();
+        for answer in self.give_table(live, table).await {
+            let merged = self.merge_table(&answer).await;
+            if let Err(error) = merged {
+                tracing::debug!(%error, "a bucket table was not taken in");
+            }
+        }
+        self.greeted.store(true, Ordering::Release);
+    }
+
     /// Takes in a bucket table and returns the merged one.
     async fn merge_table(self: &Arc<Self>, table: &BucketTable) -> Result<BucketTable, Error> {
         let _administration = self.administration.lock().await;
@@ -244,20 +258,7 @@ impl Shared {
     /// Gives the other members a new table; most of them must have it before the change is called done.
     async fn spread(self: &Arc<Self>, live: &Arc<Live>, table: &BucketTable) -> Result<AnswerBody, Error> {
         let members = live.view.layout.members();
-        let mut asked = Vec::new();
-        for member in members.iter().filter(|member| member.id != self.config.node) {
-            let (shared, live, peer) = (self.clone(), live.clone(), member.id);
-            let body = RequestBody::MergeBuckets(table.clone());
-            asked.push(tokio::spawn(async move { shared.ask(&live, peer, body, PATIENCE).await }));
-        }
-        let mut took = 1;
-        for call in asked {
-            if let Ok(Ok(answer)) = call.await
-                && let AnswerBody::Buckets(_) = answer.body
-            {
-                took += 1;
-            }
-        }
+        let took = 1 + self.give_table(live, table).await.len();
         if took > members.len() / 2 {
             return Ok(AnswerBody::Done);
         }
@@ -268,6 +269,28 @@ impl Shared {
                 members.len()
             ),
         ))
+    }
+
+    /// Gives the other members a table, and returns what those who can be reached made of it.
+    async fn give_table(self: &Arc<Self>, live: &Arc<Live>, table: &BucketTable) -> Vec<BucketTable> {
+        let members = live.view.layout.members().iter();
+        let calls: Vec<_> = members
+            .filter(|member| member.id != self.config.node)
+            .map(|member| {
+                let (shared, live, peer) = (self.clone(), live.clone(), member.id);
+                let body = RequestBody::MergeBuckets(table.clone());
+                tokio::spawn(async move { shared.ask(&live, peer, body, PATIENCE).await })
+            })
+            .collect();
+        let mut tables = Vec::new();
+        for call in calls {
+            if let Ok(Ok(answer)) = call.await
+                && let AnswerBody::Buckets(table) = answer.body
+            {
+                tables.push(table);
+            }
+        }
+        tables
     }
 
     /// Notices that a peer's bucket table differs, and exchanges tables with it in the background.

@@ -80,6 +80,7 @@ impl Node {
             peer_states: PeerStates::default(),
             administration: tokio::sync::Mutex::new(()),
             synchronising: AtomicBool::new(false),
+            greeted: AtomicBool::new(view.is_none()),
             started: shared_started,
         });
         shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
@@ -95,6 +96,10 @@ impl Node {
         if let Err(error) = node.shared.transport.start(handler).await {
             node.shared.queue.close();
             return Err(error);
+        }
+        if let Some(live) = node.shared.live.load_full() {
+            let shared = node.shared.clone();
+            tokio::spawn(async move { shared.greet(&live).await });
         }
         Ok(node)
     }
@@ -207,8 +212,9 @@ impl Node {
             return Err("shutting down".into());
         }
         match self.shared.trouble() {
-            trouble if trouble.is_empty() => Ok(()),
-            trouble => Err(trouble),
+            trouble if !trouble.is_empty() => Err(trouble),
+            _ if !self.shared.greeted.load(Ordering::Acquire) => Err("calling the other members".into()),
+            _ => Ok(()),
         }
     }
 
