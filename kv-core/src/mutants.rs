@@ -31,7 +31,7 @@ pub enum Mutant {
     MergeDropsPasts,
     StaleSourcesHeal,
     HealsAtOnce,
-    AppliesAfterDeadline,
+    StaleForwardIsTriedAgain,
 }
 
 impl Mutant {
@@ -63,7 +63,7 @@ impl Mutant {
         Mutant::MergeDropsPasts,
         Mutant::StaleSourcesHeal,
         Mutant::HealsAtOnce,
-        Mutant::AppliesAfterDeadline,
+        Mutant::StaleForwardIsTriedAgain,
     ];
 }
 

@@ -17,7 +17,7 @@ use crate::mutants::{self, Mutant};
 use crate::time::Now;
 use crate::transport::CallError;
 use crate::view::View;
-use crate::wire::{AnswerBody, Forward, ReadAnswer, RequestBody};
+use crate::wire::{AnswerBody, Forward, ForwardAnswer, ReadAnswer, RequestBody};
 
 /// Most keys whose damage waits to be healed at a time.
 const HEALS_MAX: usize = 1_024;
@@ -37,7 +37,7 @@ pub struct NodeMachine<T> {
     waiting: usize,
     forwards: Forwards,
     /// The puts that were handed to owners and are not settled.
-    forwarding: BTreeMap<u64, OpId>,
+    forwarding: BTreeMap<u64, (OpId, Incarnation)>,
     /// The keys whose damage waits to be healed.
     healing: BTreeSet<(BucketId, Key)>,
     peers: BTreeMap<NodeId, Incarnation>,
@@ -292,6 +292,10 @@ impl<T> NodeMachine<T> {
         result: Result<PeerAnswer, CallError>,
         outbox: &mut Outbox<'_, T>,
     ) {
+        if result.is_err() {
+            // It may be gone and come back in another life: a put is not handed to the one that is known.
+            self.peers.remove(&peer);
+        }
         let result = result.and_then(|answer| {
             self.peers.insert(peer, answer.incarnation);
             match answer.body {
@@ -338,10 +342,20 @@ impl<T> NodeMachine<T> {
             }
             (CallToken::Forward(op, id), result) => {
                 // Only the answer to the latest hand-over counts.
-                if self.forwarding.remove(&id) != Some(op) {
-                    return;
-                }
+                let named = match self.forwarding.remove(&id) {
+                    Some((of, named)) if of == op => named,
+                    _ => return,
+                };
                 let answer = match result {
+                    // Another copy of the request may have been run in the life that it was meant for. In no life at all it cannot have been.
+                    Ok((AnswerBody::Forward(answer), _))
+                        if is_stale(&answer)
+                            && named != Incarnation(0)
+                            && !mutants::on(Mutant::StaleForwardIsTriedAgain) =>
+                    {
+                        let message = "it has begun a new life since".into();
+                        Err(CallError::NoAnswer(ErrorKind::StaleIncarnation, message))
+                    }
                     Ok((AnswerBody::Forward(answer), _)) => Ok(answer),
                     result => Err(unexpected(result)),
                 };
@@ -361,10 +375,10 @@ impl<T> NodeMachine<T> {
         if let Some(before) = operation.forward.replace(id) {
             self.forwarding.remove(&before);
         }
-        self.forwarding.insert(id, step.op);
+        let receiver = self.peers.get(&owner).copied().unwrap_or(Incarnation(0));
+        self.forwarding.insert(id, (step.op, receiver));
         self.stats.forwarded += 1;
         let floor = self.forwarding.keys().next().copied().unwrap_or(id);
-        let receiver = self.peers.get(&owner).copied().unwrap_or(Incarnation(0));
         outbox.effect(Effect::Call {
             peer: owner,
             body: RequestBody::Forward(Forward {
@@ -478,6 +492,11 @@ impl<T> NodeMachine<T> {
             outbox.effect(Effect::Complete { ticket, outcome });
         }
     }
+}
+
+/// Whether an owner refused a put because it was meant for another life of it.
+fn is_stale(answer: &ForwardAnswer) -> bool {
+    matches!(&answer.result, PutResult::NotApplied(error) if error.kind() == ErrorKind::StaleIncarnation)
 }
 
 /// The failure that an answer of the wrong shape, or none, comes to. The request may have been carried out.

@@ -282,7 +282,7 @@ impl PutWork {
             return PutStep::Wait;
         }
         // Nothing is called applied after its deadline, however late this node comes to it: the healing of damages relies on that.
-        if step.now.monotonic_us > self.deadline_us && !mutants::on(Mutant::AppliesAfterDeadline) {
+        if step.now.monotonic_us > self.deadline_us {
             return self.deadline();
         }
         match self.acks.get_mut(usize::from(index)) {
@@ -349,7 +349,7 @@ impl PutWork {
         let Phase::Forwarding { next, introduced } = &mut self.phase else { return PutStep::Wait };
         let cause = match answer {
             Ok(ForwardAnswer { result: PutResult::NotApplied(error) }) if error.is_retryable() => {
-                // A peer that is new to this node, or began a new life, has just said which.
+                // A peer that is new to this node has just said which life it lives.
                 if error.kind() == ErrorKind::StaleIncarnation && !*introduced {
                     *introduced = true;
                     return self.next_forward();
