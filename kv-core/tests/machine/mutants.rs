@@ -13,6 +13,11 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::DamagedCountsAsMissing, damage::a_damaged_record_does_not_count_as_absent),
     (Mutant::WriteClearsDamage, damage::a_write_keeps_the_mark_of_the_damage_until_the_record_is_whole),
     (Mutant::WriteClearsDamage, damage::a_replicated_write_does_not_make_a_damaged_record_whole),
+    (Mutant::HealsAtOnce, damage::what_others_hold_while_a_put_is_under_way_to_them_heals_nothing),
+    (
+        Mutant::StaleForwardIsTriedAgain,
+        forwarding::a_put_that_was_meant_for_an_earlier_life_may_have_been_run_in_it,
+    ),
     (Mutant::BlindPutReplaces, puts::blind_puts_replace_nothing),
     (Mutant::AcknowledgesBeforeCommit, lives::nothing_is_acknowledged_before_it_is_committed),
     (Mutant::FailedCommitCountsAsCommit, lives::nothing_is_acknowledged_before_it_is_committed),
