@@ -45,4 +45,7 @@ mod guides {
 
     #[doc = include_str!("../../docs/strategy.md")]
     struct Strategy;
+
+    #[doc = include_str!("../../docs/simulation.md")]
+    struct Simulation;
 }
