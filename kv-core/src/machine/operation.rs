@@ -19,6 +19,8 @@ pub(super) struct Operation<T> {
     pub(super) deadline_us: u64,
     /// The number under which the put was handed to an owner.
     pub(super) forward: Option<u64>,
+    /// Set while a damage of the key waits to be healed by this operation.
+    pub(super) heals: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,10 @@ impl<T> Operation<T> {
             Work::Get(get) => &get.target,
             Work::Put(put) => &put.target,
         }
+    }
+
+    pub(super) fn is_settling(&self) -> bool {
+        matches!(&self.work, Work::Get(get) if get.is_settling())
     }
 
     pub(super) fn is_done(&self) -> bool {

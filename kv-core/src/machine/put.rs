@@ -32,6 +32,7 @@ pub(super) struct PutWork {
     written: Option<(Dot, ContextToken)>,
     acks: SmallVec<[Progress; 4]>,
     extra_acks: usize,
+    deadline_us: u64,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl PutWork {
             written: None,
             acks: SmallVec::from_elem(Progress::Waiting, owners),
             extra_acks: 0,
+            deadline_us: put.deadline_us,
         }
     }
 
@@ -279,6 +281,10 @@ impl PutWork {
         if !matches!(self.phase, Phase::Writing) {
             return PutStep::Wait;
         }
+        // Nothing is called applied after its deadline, however late this node comes to it: the healing of damages relies on that.
+        if step.now.monotonic_us > self.deadline_us {
+            return self.deadline();
+        }
         match self.acks.get_mut(usize::from(index)) {
             Some(known) if *known == Progress::Waiting => *known = progress,
             Some(_) if mutants::on(Mutant::DuplicatedAnswerCountsTwice) => self.extra_acks += 1,
@@ -343,7 +349,7 @@ impl PutWork {
         let Phase::Forwarding { next, introduced } = &mut self.phase else { return PutStep::Wait };
         let cause = match answer {
             Ok(ForwardAnswer { result: PutResult::NotApplied(error) }) if error.is_retryable() => {
-                // A peer that is new to this node, or began a new life, has just said which.
+                // A peer that is new to this node has just said which life it lives.
                 if error.kind() == ErrorKind::StaleIncarnation && !*introduced {
                     *introduced = true;
                     return self.next_forward();
@@ -351,6 +357,11 @@ impl PutWork {
                 error.kind()
             }
             Ok(ForwardAnswer { result }) => return self.end(result),
+            // A peer that is new to this node, or began a new life, refuses and has just said which.
+            Err(CallError::NotSent(ErrorKind::StaleIncarnation, _)) if !*introduced => {
+                *introduced = true;
+                return self.next_forward();
+            }
             Err(CallError::NotSent(kind, _)) => kind,
             Err(CallError::NoAnswer(kind, message)) => {
                 let message =

@@ -24,6 +24,11 @@ impl Step<'_> {
         self.deadline_us.saturating_sub(self.now.monotonic_us).max(1_000)
     }
 
+    /// Microseconds that are given to what happens after the client has its answer.
+    pub(super) fn heal_timeout_us(&self) -> u64 {
+        self.timeout_us().max(self.view.limits.heal_timeout_ms * 1_000)
+    }
+
     /// This node's place among the owners.
     pub(super) fn local(&self, target: &Target) -> Option<u8> {
         let place = target.owners.iter().position(|owner| *owner == self.view.node())?;
@@ -70,7 +75,7 @@ impl Step<'_> {
         quorum: &mut ReadQuorum,
         outbox: &mut Outbox<'_, T>,
     ) {
-        let timeout_us = self.view.limits.heal_timeout_ms * 1_000;
+        let timeout_us = self.heal_timeout_us();
         for index in quorum.ask(usize::MAX) {
             let (item, asked) = (read_item(target, None), index | HEALING);
             match target.owners.get(usize::from(index)) {
@@ -84,7 +89,7 @@ impl Step<'_> {
     /// Asks one owner again in a request of its own.
     pub(super) fn read_alone<T>(&self, target: &Target, index: u8, outbox: &mut Outbox<'_, T>) {
         if let Some(owner) = target.owners.get(usize::from(index & !HEALING)) {
-            outbox.read_alone(*owner, self.op, index, read_item(target, None), self.timeout_us());
+            outbox.read_alone(*owner, self.op, index, read_item(target, None), self.heal_timeout_us());
         }
     }
 }
