@@ -7,10 +7,10 @@ use crate::command::{
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{Epoch, Incarnation, NodeId};
-use crate::machine::operation::Step;
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::Basis;
 use crate::machine::read_quorum::ReadQuorum;
+use crate::machine::step::Step;
 use crate::machine::{Effect, PreparedPut, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
 use crate::record::EncodedRecord;

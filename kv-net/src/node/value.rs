@@ -19,9 +19,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::node::handler::NodeHandler;
 use crate::node::live::Live;
+use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
 use crate::node::shared::Shared;
-use crate::node::status::PeerStates;
 use crate::node::ticket::Ticket;
 use crate::node::writer::Writer;
 use crate::node::{NodeConfig, timer};
