@@ -228,6 +228,7 @@ pub(crate) fn an_answer_that_comes_while_the_repair_is_made_is_no_source_of_it()
         Ok(None) => panic!("the record went away"),
     }
     cluster.link(NodeId(1), NodeId(3), Link::Up);
+    cluster.release();
     assert_eq!(cluster.values(NodeId(1), &key), ["v"]);
     let_puts_end(&mut cluster);
     assert_eq!(cluster.held(NodeId(1), &key), cluster.held(NodeId(3), &key));
