@@ -1,7 +1,18 @@
-//! Building blocks of the formats that are stored: varints and a reader that trusts nothing.
+//! Building blocks of the formats that are stored and sent: varints, a reader that trusts nothing, and lists that have an end.
+
+use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use thiserror::Error;
+
+/// Most items that a list in a frame may have. A short item takes many times its bytes once it is decoded, so the frame's own length is
+/// not bound enough.
+pub const LIST_ITEMS_MAX: usize = 1 << 16;
+
+/// What a list that has not arrived yet may allocate, in bytes.
+const LIST_BYTES_AHEAD: usize = 1 << 20;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -174,6 +185,43 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self) -> Result<usize, DecodeError> {
         self.count(1)
     }
+}
+
+/// Decodes a list of at most [`LIST_ITEMS_MAX`] items, for `#[serde(deserialize_with)]`.
+///
+/// # Errors
+///
+/// The list is longer, or an item does not decode.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Items<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {LIST_ITEMS_MAX} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+            let announced = sequence.size_hint().unwrap_or(0);
+            if announced > LIST_ITEMS_MAX {
+                return Err(A::Error::invalid_length(announced, &self));
+            }
+            let ahead = LIST_BYTES_AHEAD / size_of::<T>().max(1);
+            let mut items = Vec::with_capacity(announced.min(ahead));
+            while let Some(item) = sequence.next_element()? {
+                if items.len() == LIST_ITEMS_MAX {
+                    return Err(A::Error::invalid_length(items.len() + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Items(PhantomData))
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub enum Mutant {
     ContextIsRoundedUp,
     MergeDropsPasts,
     StaleSourcesHeal,
+    HealsAtOnce,
+    StaleForwardIsTriedAgain,
 }
 
 impl Mutant {
@@ -60,6 +62,8 @@ impl Mutant {
         Mutant::ContextIsRoundedUp,
         Mutant::MergeDropsPasts,
         Mutant::StaleSourcesHeal,
+        Mutant::HealsAtOnce,
+        Mutant::StaleForwardIsTriedAgain,
     ];
 }
 

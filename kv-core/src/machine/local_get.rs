@@ -2,6 +2,7 @@ use crate::command::GetAnswer;
 use crate::error::{Error, ErrorKind};
 use crate::machine::PreparedGet;
 use crate::machine::resolve::values;
+use crate::record::Record;
 use crate::replica::read_cell;
 use crate::storage::Storage;
 use crate::view::View;
@@ -26,7 +27,7 @@ pub fn local_get(
         Some(cell.decode_record().map_err(|error| Error::new(ErrorKind::Damaged, error.to_string())))
     });
     let record = match found {
-        Ok(None) => return Some(Ok(GetAnswer::default())),
+        Ok(None) => Record::new(),
         Ok(Some(Some(Ok(record)))) => record,
         _ => return None,
     };

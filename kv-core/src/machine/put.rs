@@ -7,10 +7,10 @@ use crate::command::{
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{Epoch, Incarnation, NodeId};
-use crate::machine::operation::Step;
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::Basis;
 use crate::machine::read_quorum::ReadQuorum;
+use crate::machine::step::Step;
 use crate::machine::{Effect, PreparedPut, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
 use crate::record::EncodedRecord;
@@ -32,6 +32,7 @@ pub(super) struct PutWork {
     written: Option<(Dot, ContextToken)>,
     acks: SmallVec<[Progress; 4]>,
     extra_acks: usize,
+    deadline_us: u64,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl PutWork {
             written: None,
             acks: SmallVec::from_elem(Progress::Waiting, owners),
             extra_acks: 0,
+            deadline_us: put.deadline_us,
         }
     }
 
@@ -279,13 +281,16 @@ impl PutWork {
         if !matches!(self.phase, Phase::Writing) {
             return PutStep::Wait;
         }
+        // Nothing is called applied after its deadline, however late this node comes to it: the healing of damages relies on that.
+        if step.now.monotonic_us > self.deadline_us {
+            return self.deadline();
+        }
         match self.acks.get_mut(usize::from(index)) {
             Some(known) if *known == Progress::Waiting => *known = progress,
             Some(_) if mutants::on(Mutant::DuplicatedAnswerCountsTwice) => self.extra_acks += 1,
             _ => {}
         }
-        let committed = |progress: &&Progress| matches!(progress, Progress::Committed(_));
-        let got = self.acks.iter().filter(committed).count() + self.extra_acks;
+        let got = self.committed_owners() + self.extra_acks;
         let waiting = self.acks.iter().filter(|progress| **progress == Progress::Waiting).count();
         if got >= self.needed {
             let applied = self.applied(step.view);
@@ -344,7 +349,7 @@ impl PutWork {
         let Phase::Forwarding { next, introduced } = &mut self.phase else { return PutStep::Wait };
         let cause = match answer {
             Ok(ForwardAnswer { result: PutResult::NotApplied(error) }) if error.is_retryable() => {
-                // A peer that is new to this node, or began a new life, has just said which.
+                // A peer that is new to this node has just said which life it lives.
                 if error.kind() == ErrorKind::StaleIncarnation && !*introduced {
                     *introduced = true;
                     return self.next_forward();
@@ -352,6 +357,11 @@ impl PutWork {
                 error.kind()
             }
             Ok(ForwardAnswer { result }) => return self.end(result),
+            // A peer that is new to this node, or began a new life, refuses and has just said which.
+            Err(CallError::NotSent(ErrorKind::StaleIncarnation, _)) if !*introduced => {
+                *introduced = true;
+                return self.next_forward();
+            }
             Err(CallError::NotSent(kind, _)) => kind,
             Err(CallError::NoAnswer(kind, message)) => {
                 let message =
@@ -420,17 +430,22 @@ impl PutWork {
         }
     }
 
+    fn committed_owners(&self) -> usize {
+        self.acks.iter().filter(|progress| matches!(progress, Progress::Committed(_))).count()
+    }
+
     fn shortfall(&self, kind: ErrorKind, message: &str) -> Error {
         let causes = self.target.owners.iter().zip(&self.acks).filter_map(|(node, progress)| {
             let kind = match progress {
-                Progress::Committed(_) => return None,
-                Progress::Waiting => ErrorKind::DeadlineExceeded,
-                Progress::Failed(kind) => *kind,
+                // An owner that is still waited for is a cause only of a deadline that passed.
+                Progress::Waiting if kind == ErrorKind::DeadlineExceeded => kind,
+                Progress::Committed(_) | Progress::Waiting => return None,
+                Progress::Failed(cause) => *cause,
             };
             Some(Cause { node: *node, kind })
         });
-        let causes: Vec<Cause> = causes.collect();
-        let got = (self.acks.len() - causes.len()) as u8;
+        let causes = causes.collect();
+        let got = self.committed_owners() as u8;
         Error::new(kind, message).with_quorum(QuorumShortfall { needed: self.needed as u8, got, causes })
     }
 }

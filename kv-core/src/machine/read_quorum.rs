@@ -170,15 +170,15 @@ impl ReadQuorum {
             .collect()
     }
 
-    /// The error of a quorum that was not reached.
+    /// The error of a quorum that was not reached. Owners that are still waited for are a cause only of a deadline that passed.
     pub(super) fn shortfall(&self, kind: ErrorKind, message: &str, owners: &[NodeId]) -> Error {
         let causes = owners.iter().zip(&self.replicas).filter_map(|(node, replica)| {
             let kind = match replica {
-                Replica::Failed(kind) => *kind,
+                Replica::Failed(cause) => *cause,
                 Replica::Damaged(_) => ErrorKind::Damaged,
                 Replica::Recovering(..) => ErrorKind::Recovering,
-                Replica::Waiting => ErrorKind::DeadlineExceeded,
-                Replica::NotAsked | Replica::Absent | Replica::Record(_) => return None,
+                Replica::Waiting if kind == ErrorKind::DeadlineExceeded => kind,
+                Replica::Waiting | Replica::NotAsked | Replica::Absent | Replica::Record(_) => return None,
             };
             Some(Cause { node: *node, kind })
         });

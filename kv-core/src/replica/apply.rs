@@ -101,8 +101,8 @@ pub fn apply<T>(
         match mutation {
             Mutation::Mint(mint) => {
                 applied.durability = applied.durability.max(mint.bucket.properties.durability);
-                let result = slots
-                    .held(mint.bucket.id, &mint.key, mint.token)
+                let result = known(view, mint.bucket.id)
+                    .and_then(|()| slots.held(mint.bucket.id, &mint.key, mint.token))
                     .and_then(|held| held.mint(view, &mint, minter, now));
                 if result.is_ok() {
                     applied.ops.push(mint.op);
@@ -110,9 +110,10 @@ pub fn apply<T>(
                 applied.minted.push(Minted { op: mint.op, result });
             }
             Mutation::Merge(group) => applied.merge(view, &mut slots, group),
-            Mutation::Meta(name, value) => {
+            Mutation::Meta { name, value, reply } => {
                 applied.durability = Durability::Synced;
                 applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
+                applied.replies.push((reply, vec![WriteAnswer::Committed]));
             }
             Mutation::DropBucket(bucket) => {
                 let end = BucketId(bucket.0.saturating_add(1)).0.to_be_bytes();
@@ -136,12 +137,14 @@ pub fn apply<T>(
 impl<T> Applied<T> {
     fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>) {
         let mut answers = Vec::with_capacity(group.items.len());
-        for merge in &group.items {
-            self.durability = self.durability.max(merge.bucket.properties.durability);
-            let merged = slots
-                .held(merge.bucket.id, &merge.key, merge.token)
-                .map_err(|error| error.kind())
-                .and_then(|held| held.merge(view, merge));
+        for item in &group.items {
+            let merged = item.as_ref().map_err(|kind| *kind).and_then(|merge| {
+                self.durability = self.durability.max(merge.bucket.properties.durability);
+                known(view, merge.bucket.id).map_err(|error| error.kind())?;
+                let held =
+                    slots.held(merge.bucket.id, &merge.key, merge.token).map_err(|error| error.kind())?;
+                held.merge(view, merge)
+            });
             answers.push(match merged {
                 Ok(()) => WriteAnswer::Committed,
                 Err(kind) => WriteAnswer::Refused(kind),
@@ -161,11 +164,11 @@ impl Slots {
             match mutation {
                 Mutation::Mint(mint) => slots.add(mint.bucket.id, mint.token, &mint.key, &mut names),
                 Mutation::Merge(group) => {
-                    for merge in &group.items {
+                    for merge in group.items.iter().flatten() {
                         slots.add(merge.bucket.id, merge.token, &merge.key, &mut names);
                     }
                 }
-                Mutation::Meta(..) | Mutation::DropBucket(_) => {}
+                Mutation::Meta { .. } | Mutation::DropBucket(_) => {}
             }
         }
         let places: Vec<usize> = slots.by_key.values().copied().collect();
@@ -211,6 +214,14 @@ impl Slots {
     }
 }
 
+/// Refuses what was queued for a bucket that was deleted meanwhile.
+fn known(view: &View, bucket: BucketId) -> Result<(), Error> {
+    match view.bucket_by_id(bucket) {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::UnknownBucket, "the bucket was deleted meanwhile")),
+    }
+}
+
 fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error) -> Applied<T> {
     for mutation in mutations {
         match mutation {
@@ -220,7 +231,10 @@ fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error
             Mutation::Merge(MergeGroup { reply: Some(reply), items }) => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind()); items.len()]));
             }
-            Mutation::Merge(_) | Mutation::Meta(..) | Mutation::DropBucket(_) => {}
+            Mutation::Meta { reply, .. } => {
+                applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind())]));
+            }
+            Mutation::Merge(_) | Mutation::DropBucket(_) => {}
         }
     }
     applied

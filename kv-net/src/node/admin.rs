@@ -9,10 +9,12 @@ use kv_core::layout::{Layout, LayoutDraft, Partitioning};
 use kv_core::replica::{Meta, Mutation, StoreIdentity};
 use kv_core::transport::Sender;
 use kv_core::view::{ClusterSecret, Identity, View};
-use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, RequestBody};
+use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, RequestBody, WriteAnswer};
+use tokio::sync::oneshot;
 
 use crate::node::live::Live;
 use crate::node::shared::Shared;
+use crate::node::ticket::Ticket;
 
 /// How long a member may take to answer what the administration asks of it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,7 +125,11 @@ impl Shared {
         secret: ClusterSecret,
         table: BucketTable,
     ) -> Result<AnswerBody, Error> {
-        let _administration = self.administration.lock().await;
+        // Two members that make a layout at the same time must not each wait for the other and then join it.
+        let Ok(_administration) = self.administration.try_lock() else {
+            let message = "this node is being administered at this moment: run kv cluster init again";
+            return Err(Error::new(ErrorKind::Overloaded, message));
+        };
         layout.check()?;
         let identity = Identity { cluster: layout.cluster(), secret, node: self.config.node };
         if let Some(live) = self.live.load_full() {
@@ -188,21 +194,33 @@ impl Shared {
         let live = self.open()?;
         let mut merged = (**live.view.table()).clone();
         if merged.merge(table) {
-            self.install_table(&live, merged.clone());
+            self.install_table(&live, merged.clone()).await?;
         }
         Ok(merged)
     }
 
-    fn install_table(&self, live: &Live, table: BucketTable) {
-        let known: Vec<BucketId> = live.view.table().deleted().collect();
-        let bytes = Meta::encode_table(&table);
-        let mut mutations = vec![Mutation::Meta(Meta::BUCKETS, bytes)];
-        mutations.extend(table.deleted().filter(|id| !known.contains(id)).map(Mutation::DropBucket));
-        // What the queue refuses is stored with the next change; peers that know more say so with every frame.
-        for mutation in mutations {
-            let _ = self.queue.push(mutation);
+    /// Stores a bucket table, and goes by it once it is stored.
+    async fn install_table(&self, live: &Live, table: BucketTable) -> Result<(), Error> {
+        let (waiter, stored) = oneshot::channel();
+        let value = Meta::encode_table(&table);
+        let meta = Mutation::Meta { name: Meta::BUCKETS, value, reply: Ticket::Frame(waiter) };
+        let full = "the write queue is full: try again later";
+        self.queue.push(meta).map_err(|_| Error::new(ErrorKind::Overloaded, full))?;
+        match stored.await {
+            Ok(AnswerBody::Write(answers)) if answers == [WriteAnswer::Committed] => {}
+            _ => {
+                let message = "the bucket table could not be stored: see this node's log and its free space";
+                return Err(Error::new(ErrorKind::NotWritten, message));
+            }
         }
+        let known: Vec<BucketId> = live.view.table().deleted().collect();
+        let deleted: Vec<BucketId> = table.deleted().filter(|id| !known.contains(id)).collect();
         self.live.store(Some(Arc::new(live.with_table(table))));
+        // The writer refuses what comes for these buckets from now on.
+        for bucket in deleted {
+            let _ = self.queue.push(Mutation::DropBucket(bucket));
+        }
+        Ok(())
     }
 
     async fn change_bucket(self: &Arc<Self>, change: BucketChange) -> Result<AnswerBody, Error> {
@@ -231,7 +249,7 @@ impl Shared {
                 }
                 BucketChange::Delete(name) => table.delete(&name, now)?,
             }
-            self.install_table(&live, table.clone());
+            self.install_table(&live, table.clone()).await?;
             (live, table)
         };
         self.spread(&live, &table).await

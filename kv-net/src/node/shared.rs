@@ -15,8 +15,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::node::NodeConfig;
 use crate::node::live::Live;
+use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
-use crate::node::status::PeerStates;
 use crate::node::ticket::Ticket;
 use crate::transport::{AddressBook, Identity};
 
