@@ -146,6 +146,20 @@ impl Cluster {
         server.terminate().await.with_context(|| format!("node {}", node + 1))
     }
 
+    /// Starts a node that is expected to end by itself, and returns its exit code and what it wrote to its log meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If it goes on.
+    pub async fn fails(&mut self, node: usize) -> anyhow::Result<(Option<i32>, String)> {
+        let before = std::fs::read_to_string(self.log(node)).unwrap_or_default().len();
+        self.spawn(node)?;
+        let server = self.servers[node].take().context("the node was not started")?;
+        let status = server.ended().await?;
+        let log = std::fs::read_to_string(self.log(node))?;
+        Ok((status.code(), log.get(before..).unwrap_or_default().to_string()))
+    }
+
     /// A client that knows of all nodes.
     ///
     /// # Errors
@@ -156,15 +170,8 @@ impl Cluster {
     }
 
     /// Asks one node and no other.
-    ///
-    /// # Errors
-    ///
-    /// If it does not answer.
-    pub async fn direct(&self, node: usize) -> Direct {
-        Direct {
-            transport: TarpcClient::new(None, TarpcOptions::default()),
-            address: self.listen[node].clone(),
-        }
+    pub fn direct(&self, node: usize) -> Direct {
+        Direct::to(&self.listen[node])
     }
 
     /// How a node says that it is.
@@ -173,7 +180,7 @@ impl Cluster {
     ///
     /// If it does not say.
     pub async fn status(&self, node: usize) -> anyhow::Result<NodeStatus> {
-        match self.direct(node).await.ask(RequestBody::Status).await? {
+        match self.direct(node).ask(RequestBody::Status).await? {
             AnswerBody::Status(status) => Ok(*status),
             other => bail!("a status was asked for and this came: {other:?}"),
         }

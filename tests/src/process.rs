@@ -122,6 +122,13 @@ impl Drop for Server {
     }
 }
 
+/// Runs a test, which fails if it hangs.
+pub async fn within<F: Future>(time: Duration, test: F) -> F::Output {
+    tokio::time::timeout(time, test)
+        .await
+        .unwrap_or_else(|_| panic!("not done within {time:?}: something hangs"))
+}
+
 /// The last lines of a log.
 pub fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();

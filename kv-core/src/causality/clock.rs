@@ -4,8 +4,12 @@ use crate::causality::Stamp;
 use crate::ids::NodeId;
 use crate::time::Now;
 
-/// How far ahead of the clock the ceiling is stored, in milliseconds. It is also how far ahead a node may be after a restart.
+/// How far ahead of the wall clock the ceiling is stored, in milliseconds. It is also how far ahead a node may be after a restart.
 const LEASE_MS: u64 = 1_000;
+
+/// How far ahead of a clock that runs before the wall clock the ceiling is stored: such a clock goes on by counting, 65,536 stamps a
+/// millisecond. A whole lease above it would drive the clock, and with it those of all others, further ahead at every restart.
+const COUNTING_MS: u64 = 2;
 
 /// The hybrid logical clock of one store, shared by everything that stamps.
 ///
@@ -45,10 +49,11 @@ impl Clock {
 
     /// The ceiling that must be stored before the next stamp is given out, if the present one is near.
     pub fn lease_needed(&self, wall_ms: u64) -> Option<Stamp> {
-        let reading = self.read(wall_ms);
+        let reading = self.read(wall_ms).millis();
         let ceiling = Stamp(self.ceiling.load(Ordering::Acquire));
-        (ceiling.millis() < reading.millis() + LEASE_MS / 2)
-            .then(|| Stamp::from_millis(reading.millis() + LEASE_MS))
+        let least = (wall_ms + LEASE_MS / 2).max(reading + COUNTING_MS / 2);
+        (ceiling.millis() < least)
+            .then(|| Stamp::from_millis((wall_ms + LEASE_MS).max(reading + COUNTING_MS)))
     }
 
     /// Notes that `ceiling` is stored.
@@ -128,6 +133,24 @@ mod tests {
         clock.lease_stored(lease);
         assert_eq!(clock.lease_needed(5_100), None);
         assert!(clock.lease_needed(5_600).is_some());
+    }
+
+    #[test]
+    fn restarts_do_not_drive_the_clocks_ahead() {
+        let mut ceilings = [Stamp::default(); 3];
+        let mut seen = Stamp::default();
+        for restart in 0..10_000_u64 {
+            let wall = 1_000_000 + restart * COUNTING_MS;
+            let ceiling = &mut ceilings[restart as usize % 3];
+            let clock = Clock::above(*ceiling);
+            clock.observe(seen, wall, 60_000);
+            let lease = clock.lease_needed(wall).unwrap_or(*ceiling);
+            clock.lease_stored(lease);
+            let stamp = clock.tick(wall);
+            assert!(stamp > seen && stamp <= lease);
+            assert!(stamp.millis() <= wall + LEASE_MS + COUNTING_MS, "{restart}: {stamp} at {wall}");
+            (*ceiling, seen) = (lease, stamp);
+        }
     }
 
     #[test]

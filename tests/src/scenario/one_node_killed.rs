@@ -65,7 +65,7 @@ pub async fn run(options: &OneNodeKilled) -> anyhow::Result<Tally> {
         }));
         cluster.spawn(node)?;
         cluster.ready(node).await?;
-        let direct = cluster.direct(node).await;
+        let direct = cluster.direct(node);
         let stale = stale(&load, &client, &direct).await?;
         let (keys, lost) = load.check(&client, Quorum::All).await;
         wrong.extend(lost.into_iter().map(|what| format!("round {round}: {what}")));

@@ -102,7 +102,7 @@ pub async fn run(options: &RealData) -> anyhow::Result<Done> {
     compare(&client, &sample, Quorum::All).await?;
     println!("{} records read from all replicas, all equal", sample.len());
     // Reading repaired what the node missed: now it has each by itself.
-    let direct = cluster.direct(2).await;
+    let direct = cluster.direct(2);
     for (key, value) in sample.iter().step_by(sample.len().div_ceil(2_000)) {
         let begun = Instant::now();
         let get = Get::new(BUCKET, Key::try_from(key.as_str())?).with_r(Quorum::One);
