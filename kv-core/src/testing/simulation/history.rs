@@ -134,7 +134,8 @@ pub(super) fn encode(id: u64) -> Bytes {
     value.into()
 }
 
-fn decode(value: &[u8]) -> Option<u64> {
+/// The id in a value that [`encode`] made, if nothing of it was altered.
+pub(super) fn decode(value: &[u8]) -> Option<u64> {
     let id = u64::from_le_bytes(value.get(..ID_BYTES)?.try_into().ok()?);
     (id > 0 && encode(id) == value).then_some(id)
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -192,6 +193,7 @@ impl Simulation {
                 random,
                 queue: Queue::new(),
                 trace: Trace::new(self.config.trace),
+                minted: BTreeMap::new(),
                 faults: 0,
                 message_faults: 0,
                 garbled: 0,
