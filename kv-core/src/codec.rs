@@ -1,7 +1,18 @@
-//! Building blocks of the formats that are stored: varints and a reader that trusts nothing.
+//! Building blocks of the formats that are stored and sent: varints, a reader that trusts nothing, and lists that have an end.
+
+use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use thiserror::Error;
+
+/// Most items that a list in a frame may have. A short item takes many times its bytes once it is decoded, so the frame's own length is
+/// not bound enough.
+pub const LIST_ITEMS_MAX: usize = 1 << 16;
+
+/// What a list that has not arrived yet may allocate, in bytes.
+const LIST_BYTES_AHEAD: usize = 1 << 20;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -13,13 +24,41 @@ pub struct DecodeError {
     pub position: usize,
 }
 
+/// Where bytes are appended: a buffer on the heap, or one that begins on the stack.
+pub trait Output {
+    /// Appends one byte.
+    fn put(&mut self, byte: u8);
+    /// Appends bytes.
+    fn put_all(&mut self, bytes: &[u8]);
+}
+
+impl Output for Vec<u8> {
+    fn put(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<A: smallvec::Array<Item = u8>> Output for smallvec::SmallVec<A> {
+    fn put(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Appends an unsigned LEB128 number.
-pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+pub fn put_varint(out: &mut impl Output, mut number: u64) {
     while number >= 0x80 {
-        out.push(number as u8 | 0x80);
+        out.put(number as u8 | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.put(number as u8);
 }
 
 /// Reads a buffer from front to back; every length is checked against what is there before it is believed.
@@ -78,13 +117,15 @@ impl<'a> Reader<'a> {
         Ok(slice)
     }
 
-    /// The next `length` bytes as a part of `whole`, the buffer that this reader reads; nothing is copied.
+    /// The next `length` bytes for keeps: as a part of `whole`, the buffer that this reader reads, without a copy; or copied, if
+    /// the buffer is only borrowed.
     ///
     /// # Errors
     ///
     /// The buffer ends.
-    pub fn shared(&mut self, whole: &Bytes, length: usize) -> Result<Bytes, DecodeError> {
-        Ok(whole.slice_ref(self.slice(length)?))
+    pub fn owned(&mut self, whole: Option<&Bytes>, length: usize) -> Result<Bytes, DecodeError> {
+        let slice = self.slice(length)?;
+        Ok(whole.map_or_else(|| Bytes::copy_from_slice(slice), |whole| whole.slice_ref(slice)))
     }
 
     /// The next 8 bytes as a little-endian number.
@@ -144,6 +185,43 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self) -> Result<usize, DecodeError> {
         self.count(1)
     }
+}
+
+/// Decodes a list of at most [`LIST_ITEMS_MAX`] items, for `#[serde(deserialize_with)]`.
+///
+/// # Errors
+///
+/// The list is longer, or an item does not decode.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Items<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {LIST_ITEMS_MAX} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+            let announced = sequence.size_hint().unwrap_or(0);
+            if announced > LIST_ITEMS_MAX {
+                return Err(A::Error::invalid_length(announced, &self));
+            }
+            let ahead = LIST_BYTES_AHEAD / size_of::<T>().max(1);
+            let mut items = Vec::with_capacity(announced.min(ahead));
+            while let Some(item) = sequence.next_element()? {
+                if items.len() == LIST_ITEMS_MAX {
+                    return Err(A::Error::invalid_length(items.len() + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Items(PhantomData))
 }
 
 #[cfg(test)]

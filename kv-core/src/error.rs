@@ -150,12 +150,13 @@ pub struct QuorumShortfall {
     /// Answers that it got.
     pub got: u8,
     /// Each other owner's cause, in the order of the preference list.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub causes: Vec<Cause>,
 }
 
 /// An error of the framework.
 ///
-/// Whether state may have changed is said by the result that carries the error ([`crate::machine::PutResult`]),
+/// Whether state may have changed is said by the result that carries the error ([`crate::command::PutResult`]),
 /// because the same kind can end a put that was never tried and one that half succeeded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Error {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::LIST_ITEMS_MAX;
 use crate::error::{Error, ErrorKind};
 
 /// Longest key that any configuration may allow, in bytes.
@@ -44,6 +45,8 @@ pub struct Limits {
     pub deadline_ms_max: u64,
     /// How long a read waits for an owner before it asks one more.
     pub hedge_delay_ms: u64,
+    /// How long owners are waited for that are asked again to heal a damaged record, after the client has its answer.
+    pub heal_timeout_ms: u64,
     /// How far a clock may be from those of its peers before the node refuses to coordinate writes.
     pub clock_drift_ms_max: u64,
 }
@@ -65,6 +68,7 @@ impl Default for Limits {
             deadline_ms_default: 2_000,
             deadline_ms_max: 60_000,
             hedge_delay_ms: 20,
+            heal_timeout_ms: 500,
             clock_drift_ms_max: 60_000,
         }
     }
@@ -81,13 +85,13 @@ impl Limits {
         if self.key_bytes_max == 0 || self.key_bytes_max > KEY_BYTES_MAX {
             return bad(format!("key_bytes_max must be 1 to {KEY_BYTES_MAX}, not {}", self.key_bytes_max));
         }
-        if self.record_bytes_max < self.value_bytes_max + self.key_bytes_max + 1_024 {
+        if self.record_bytes_max < self.value_bytes_max.saturating_add(self.key_bytes_max + 1_024) {
             return bad(format!(
                 "record_bytes_max ({}) must exceed value_bytes_max ({}) by the key and 1,024 bytes of metadata",
                 self.record_bytes_max, self.value_bytes_max
             ));
         }
-        let frame = (replicas + 1) * self.record_bytes_max;
+        let frame = self.record_bytes_max.saturating_mul(replicas + 1);
         if self.frame_bytes_max < frame {
             return bad(format!(
                 "frame_bytes_max ({}) must be at least (N + 1) x record_bytes_max = {frame}",
@@ -96,6 +100,10 @@ impl Limits {
         }
         if self.frame_bytes_max > u32::MAX as usize / 2 {
             return bad(format!("frame_bytes_max must be below 2 GiB, not {}", self.frame_bytes_max));
+        }
+        let batches = [("batch_keys_max", self.batch_keys_max), ("commit_batch_max", self.commit_batch_max)];
+        if let Some((name, value)) = batches.iter().find(|(_, value)| *value > LIST_ITEMS_MAX) {
+            return bad(format!("{name} must be at most {LIST_ITEMS_MAX}, not {value}"));
         }
         let positive = [
             ("siblings_max", self.siblings_max),
@@ -113,5 +121,34 @@ impl Limits {
             return bad("deadline_ms_default must be 1 to deadline_ms_max".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_contradict_each_other_are_refused() {
+        let good = Limits::default();
+        assert!(good.check(3).is_ok());
+        let bad = [
+            Limits { key_bytes_max: 0, ..good.clone() },
+            Limits { key_bytes_max: KEY_BYTES_MAX + 1, ..good.clone() },
+            Limits { value_bytes_max: good.record_bytes_max, ..good.clone() },
+            Limits { value_bytes_max: usize::MAX, ..good.clone() },
+            Limits { record_bytes_max: usize::MAX, ..good.clone() },
+            Limits { frame_bytes_max: 4 * good.record_bytes_max - 1, ..good.clone() },
+            Limits { frame_bytes_max: usize::MAX, ..good.clone() },
+            Limits { batch_keys_max: LIST_ITEMS_MAX + 1, ..good.clone() },
+            Limits { commit_batch_max: LIST_ITEMS_MAX + 1, ..good.clone() },
+            Limits { siblings_max: 0, ..good.clone() },
+            Limits { deadline_ms_default: 0, ..good.clone() },
+            Limits { deadline_ms_default: good.deadline_ms_max + 1, ..good.clone() },
+        ];
+        for limits in bad {
+            let error = limits.check(3).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{limits:?}");
+        }
     }
 }

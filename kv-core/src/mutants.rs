@@ -29,7 +29,7 @@ pub enum Mutant {
     OverwriteReadsOneReplica,
     ContextIsRoundedUp,
     MergeDropsPasts,
-    DeadlineIsIgnoredByWriter,
+    StaleSourcesHeal,
 }
 
 impl Mutant {
@@ -59,7 +59,7 @@ impl Mutant {
         Mutant::OverwriteReadsOneReplica,
         Mutant::ContextIsRoundedUp,
         Mutant::MergeDropsPasts,
-        Mutant::DeadlineIsIgnoredByWriter,
+        Mutant::StaleSourcesHeal,
     ];
 }
 

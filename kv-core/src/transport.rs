@@ -44,6 +44,8 @@ impl CallError {
 #[async_trait]
 pub trait FrameHandler: Debug + Send + Sync + 'static {
     /// Answers one frame. Never panics on any input; the answer to rubbish is an answer that says so.
+    ///
+    /// The frame may be a slice of a larger buffer: what is kept for long is to be copied out of it.
     async fn handle(&self, sender: Sender, frame: Bytes) -> Bytes;
 }
 

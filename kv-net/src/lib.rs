@@ -1,4 +1,9 @@
-//! The tokio side of the framework: transports that carry frames between nodes, and from clients to nodes.
+//! The tokio side of the framework: the runtime of a node, transports that carry frames between nodes and from clients to nodes, and a client.
 #![forbid(unsafe_code)]
 
+pub mod client;
+pub mod node;
 pub mod transport;
+
+pub use client::{Client, ClientBuilder};
+pub use node::{Node, NodeConfig};

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::Tcp;
 use common::mutants::{Broken, FAULTS};
+use common::tcp::Tcp;
 use kv_core::testing::transport::{check, check_bullets};
 use kv_net::transport::TarpcOptions;
 

@@ -4,6 +4,7 @@ use std::hash::Hasher;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
+use smallvec::SmallVec;
 
 use crate::causality::{DotSet, Stamp};
 use crate::codec::{DecodeError, Reader, put_varint};
@@ -34,7 +35,7 @@ pub struct ContextToken(Bytes);
 impl Context {
     /// Encodes the context for the clients of `key`.
     pub fn seal(&self, secret: &[u8; 16], bucket: BucketId, key: &Key) -> ContextToken {
-        let mut out = Vec::with_capacity(64);
+        let mut out: SmallVec<[u8; 128]> = SmallVec::new();
         out.extend_from_slice(&[0; HEADER_BYTES]);
         put_varint(&mut out, self.stamp.0);
         self.dots.encode(&mut out);
@@ -45,7 +46,7 @@ impl Context {
                 *to = from;
             }
         }
-        ContextToken(out.into())
+        ContextToken(Bytes::copy_from_slice(&out))
     }
 }
 

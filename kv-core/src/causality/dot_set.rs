@@ -1,7 +1,7 @@
 use smallvec::SmallVec;
 
 use crate::causality::{Actor, Dot};
-use crate::codec::{DecodeError, Reader, put_varint};
+use crate::codec::{DecodeError, Output, Reader, put_varint};
 use crate::mutants::{self, Mutant};
 
 /// An exact set of dots: per actor all counters up to one, and the single counters above it (a version vector with exceptions;
@@ -163,7 +163,7 @@ impl DotSet {
     }
 
     /// Appends the set's canonical encoding: equal sets have equal bytes.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Output) {
         put_varint(out, self.entries.len() as u64);
         for entry in &self.entries {
             encode_actor(out, entry.actor);
@@ -226,8 +226,8 @@ impl FromIterator<Dot> for DotSet {
 }
 
 /// Appends an actor: 8 bytes of incarnation (random, so a varint would only be longer) and the birth.
-pub(crate) fn encode_actor(out: &mut Vec<u8>, actor: Actor) {
-    out.extend_from_slice(&actor.incarnation.0.to_le_bytes());
+pub(crate) fn encode_actor(out: &mut impl Output, actor: Actor) {
+    out.put_all(&actor.incarnation.0.to_le_bytes());
     put_varint(out, actor.birth);
 }
 

@@ -21,6 +21,7 @@ pub struct Sibling {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetAnswer {
     /// The concurrent values: none for a key that is not there, one usually, more where writers were concurrent and the bucket keeps siblings.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub values: Vec<Sibling>,
     /// What was seen, tombstones included, to be given with the put that replaces it.
     pub context: ContextToken,
@@ -45,6 +46,7 @@ pub struct PutApplied {
     /// What the put replaced and itself: exactly its own context plus its own dot.
     pub context: ContextToken,
     /// The replicas that committed it by the time of the answer.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub acks: Vec<Ack>,
     /// Who acknowledged and who did not, if that was asked for.
     pub explain: Option<Box<Explain>>,
@@ -71,6 +73,14 @@ impl PutResult {
         match self {
             PutResult::Applied(applied) => Ok(applied),
             PutResult::NotApplied(error) | PutResult::Indeterminate(error) => Err(error),
+        }
+    }
+
+    /// The error of a put that has not happened and will not.
+    pub fn as_not_applied(&self) -> Option<&Error> {
+        match self {
+            PutResult::NotApplied(error) => Some(error),
+            PutResult::Applied(_) | PutResult::Indeterminate(_) => None,
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct Explain {
     /// Replicas that were needed.
     pub needed: u8,
     /// The owners in the order of preference and what each said by the time of the answer.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub replicas: Vec<ExplainedReplica>,
     /// Why the answer is what it is.
     pub decision: Decision,
@@ -31,6 +32,7 @@ pub struct ExplainedReplica {
     /// What it said.
     pub state: ReplicaState,
     /// The versions it answered with.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub versions: Vec<ExplainedVersion>,
     /// Whether the merged record was sent to it, because it lacked something.
     pub repaired: bool,

@@ -75,6 +75,7 @@ pub struct GetMany {
     /// Name of the bucket.
     pub bucket: String,
     /// The keys.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub keys: Vec<Key>,
     /// How.
     pub options: ReadOptions,
@@ -86,6 +87,7 @@ pub struct PutMany {
     /// Name of the bucket.
     pub bucket: String,
     /// Key, value (none for a delete) and what each put replaces.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub puts: Vec<(Key, Option<Bytes>, Replace)>,
     /// How.
     pub options: WriteOptions,

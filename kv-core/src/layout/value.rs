@@ -42,7 +42,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidLayout`] if there is no member, one twice, an id of 0, or a capacity of 0; or if the strategy breaks its contract.
+    /// [`ErrorKind::InvalidLayout`] if there is no member, one twice, an id of 0, or a capacity of 0; if replicas are not 1 to
+    /// 16; or if the strategy breaks its contract.
     pub fn first(
         draft: LayoutDraft,
         partitioner: &dyn Partitioner,
@@ -51,9 +52,7 @@ impl Layout {
         let LayoutDraft { cluster, mut members, partitioning, replicas } = draft;
         members.sort_by_key(|member| member.id);
         check_members(&members)?;
-        if replicas == 0 || replicas > REPLICAS_MAX {
-            return Err(invalid(format!("replicas must be 1 to {REPLICAS_MAX}, not {replicas}")));
-        }
+        check_replicas(replicas)?;
         let request = PlacementRequest { members: &members, partitioning, replicas, previous: None };
         let answer = strategy.place(&request);
         let keeper_count = match members.len() {
@@ -83,6 +82,7 @@ impl Layout {
     /// [`ErrorKind::InvalidLayout`] says what is wrong.
     pub fn check(&self) -> Result<(), Error> {
         check_members(&self.members)?;
+        check_replicas(self.replicas())?;
         if self.version == 0 {
             return Err(invalid("a layout's version is at least 1".into()));
         }
@@ -101,8 +101,12 @@ impl Layout {
             }
         }
         let odd = matches!(self.keepers.len(), 1 | 3 | 5);
-        if !odd || self.keepers.iter().any(|keeper| self.member(*keeper).is_none()) {
-            return Err(invalid("the keepers must be 1, 3 or 5 members".into()));
+        ids.clear();
+        ids.extend_from_slice(&self.keepers);
+        ids.sort_unstable();
+        ids.dedup();
+        if !odd || ids.len() < self.keepers.len() || ids.iter().any(|keeper| self.member(*keeper).is_none()) {
+            return Err(invalid("the keepers must be 1, 3 or 5 different members".into()));
         }
         Ok(())
     }
@@ -166,6 +170,13 @@ impl Layout {
     }
 }
 
+fn check_replicas(replicas: usize) -> Result<(), Error> {
+    if replicas == 0 || replicas > REPLICAS_MAX {
+        return Err(invalid(format!("replicas must be 1 to {REPLICAS_MAX}, not {replicas}")));
+    }
+    Ok(())
+}
+
 fn check_members(members: &[Member]) -> Result<(), Error> {
     if members.is_empty() || members.len() > MEMBERS_MAX {
         return Err(invalid(format!("a layout has 1 to {MEMBERS_MAX} members, not {}", members.len())));
@@ -191,3 +202,6 @@ fn check_members(members: &[Member]) -> Result<(), Error> {
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidLayout, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,5 +33,5 @@ fn accept(view: &View, item: WriteItem) -> Result<Merge, ErrorKind> {
     }
     let record =
         EncodedRecord::check(item.record, bucket.id, &item.key).map_err(|_| ErrorKind::InvalidFrame)?;
-    Ok(Merge { bucket: bucket.clone(), key: item.key, token, record, sources: item.sources })
+    Ok(Merge { bucket: bucket.clone(), key: item.key, token, record, heal: item.heal })
 }

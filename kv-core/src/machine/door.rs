@@ -174,7 +174,7 @@ fn keep_within_frame(answers: &mut [ReadAnswer], bytes_max: usize) {
     }
     let mut bytes = 0;
     for answer in answers {
-        if let ReadAnswer::Record(record) | ReadAnswer::Recovering(record) = answer {
+        if let ReadAnswer::Record(record) | ReadAnswer::Recovering(_, record) = answer {
             bytes += record.len() + 16;
             if bytes > bytes_max {
                 *answer = ReadAnswer::Refused(ErrorKind::FrameTooLarge);

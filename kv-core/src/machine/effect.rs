@@ -39,13 +39,14 @@ pub enum Effect<T> {
 /// One read of the local store.
 #[derive(Debug)]
 pub struct LocalRead {
-    /// The operation that asks.
-    pub op: OpId,
+    /// The operation that asks, and which of its owners this node is.
+    pub op: (OpId, u8),
     /// What it asks.
     pub item: ReadItem,
 }
 
-/// Says what an answer belongs to: for each item of the request the operation and which of its owners was asked.
+/// Says what an answer belongs to: for each item of the request the operation and which of its owners was asked (with the highest bit
+/// set when it was asked again to heal a damage).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallToken {
     /// Reads.

@@ -31,7 +31,7 @@ pub enum Event<T> {
         put: Result<PreparedPut, Error>,
     },
     /// A record was read from the local store.
-    Read(OpId, ReadAnswer),
+    Read((OpId, u8), ReadAnswer),
     /// Answers were merged.
     Resolved(OpId, Box<Result<Resolution, Error>>),
     /// The writer made versions (or refused to) and is about to commit them.

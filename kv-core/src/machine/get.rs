@@ -1,14 +1,17 @@
+use smallvec::SmallVec;
+
 use crate::command::{Explain, ExplainedReplica, ExplainedVersion, GetAnswer, ReplicaState};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Epoch;
-use crate::machine::operation::Step;
+use crate::machine::operation::{HEALING, Step};
 use crate::machine::outbox::Outbox;
 use crate::machine::read_quorum::{ReadQuorum, Replica};
 use crate::machine::{Effect, PreparedGet, Resolution, ResolveRequest, Target};
+use crate::mutants::{self, Mutant};
 use crate::record::{EncodedRecord, Record};
 use crate::replica::Merge;
 use crate::view::View;
-use crate::wire::{ReadAnswer, WriteItem};
+use crate::wire::{Heal, ReadAnswer, WriteItem};
 
 /// Coordinates one get: asks R owners, answers, and brings those up to date that were behind.
 #[derive(Debug)]
@@ -20,6 +23,10 @@ pub(super) struct GetWork {
     /// What the answer was made of; kept for the repair.
     resolution: Option<Box<Resolution>>,
     resolved_records: usize,
+    /// The damages that were seen before the owners were asked again.
+    damages: SmallVec<[Option<u64>; 4]>,
+    /// [`HEALING`] once they were asked again.
+    round: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +37,8 @@ enum Phase {
     Resolving,
     /// The client was answered; waits for the owners that were asked but have not answered.
     Repairing,
+    /// The client was answered and a damage was seen; waits for what all owners hold now.
+    Healing,
     /// All answers are being merged for the repair.
     ResolvingRepair,
     Done,
@@ -48,6 +57,8 @@ impl GetWork {
             phase: Phase::Collecting,
             resolution: None,
             resolved_records: 0,
+            damages: SmallVec::new(),
+            round: 0,
         }
     }
 
@@ -66,6 +77,12 @@ impl GetWork {
         answer: Result<ReadAnswer, &crate::transport::CallError>,
         outbox: &mut Outbox<'_, T>,
     ) -> GetStep {
+        // What an owner said before the damage was seen says nothing about what it held then.
+        let late = index & HEALING != self.round;
+        if late && !mutants::on(Mutant::StaleSourcesHeal) {
+            return None;
+        }
+        let index = index & !HEALING;
         match answer {
             Ok(answer) => self.quorum.answer(index, answer, step.local(&self.target), &self.target),
             Err(error) => self.quorum.fail(index, error),
@@ -85,14 +102,23 @@ impl GetWork {
             Phase::Collecting => {
                 let message = "the get's deadline passed before enough replicas answered";
                 let error = self.quorum.shortfall(ErrorKind::DeadlineExceeded, message, &self.target.owners);
-                self.repair(step, outbox);
+                self.answered(step, outbox);
+                if self.phase == Phase::Repairing {
+                    self.repair(step, outbox);
+                }
                 Some(Err(error))
             }
             Phase::Repairing => {
                 self.repair(step, outbox);
                 None
             }
-            Phase::Resolving | Phase::ResolvingRepair | Phase::Done => None,
+            Phase::Resolving => {
+                self.phase = Phase::Done;
+                let message = "the get's deadline passed while the answers were merged";
+                Some(Err(Error::new(ErrorKind::DeadlineExceeded, message)))
+            }
+            // Every call of the healing ends by itself.
+            Phase::Healing | Phase::ResolvingRepair | Phase::Done => None,
         }
     }
 
@@ -146,7 +172,7 @@ impl GetWork {
                 step.read_more(&self.target, &mut self.quorum, missing, outbox);
                 None
             }
-            Phase::Repairing if self.quorum.waiting() == 0 => {
+            Phase::Repairing | Phase::Healing if self.quorum.waiting() == 0 => {
                 self.repair(step, outbox);
                 None
             }
@@ -156,10 +182,10 @@ impl GetWork {
 
     fn resolve<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let mut records = self.quorum.records();
+        self.resolved_records = records.len();
         if records.is_empty() {
             records.push(empty(&self.target));
         }
-        self.resolved_records = records.len();
         outbox.effect(Effect::Resolve(Box::new(ResolveRequest {
             op: step.op,
             bucket: self.target.bucket.clone(),
@@ -172,7 +198,14 @@ impl GetWork {
     /// The client has its answer. What was damaged is healed from every other owner.
     fn answered<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         if self.quorum.has_damage() {
-            step.read_more(&self.target, &mut self.quorum, usize::MAX, outbox);
+            self.damages = self.quorum.damages();
+            self.round = HEALING;
+            self.resolution = None;
+            self.phase = Phase::Healing;
+            if !mutants::on(Mutant::StaleSourcesHeal) {
+                self.quorum = ReadQuorum::new(self.target.owners.len(), self.target.owners.len());
+            }
+            return step.read_to_heal(&self.target, &mut self.quorum, outbox);
         }
         self.phase = Phase::Repairing;
         if self.quorum.waiting() == 0 {
@@ -182,7 +215,7 @@ impl GetWork {
 
     fn repair<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let records = self.quorum.records();
-        let same = self.resolved_records.max(1) == records.len().max(1);
+        let same = self.resolved_records == records.len();
         match self.resolution.take() {
             // Later answers brought nothing new: what was answered is what is sent.
             Some(resolution) if same && !records.is_empty() => self.send_repairs(step, &resolution, outbox),
@@ -197,7 +230,9 @@ impl GetWork {
     fn send_repairs<T>(&mut self, step: Step<'_>, resolution: &Resolution, outbox: &mut Outbox<'_, T>) {
         self.phase = Phase::Done;
         let sources = self.quorum.sources(&self.target.owners);
-        for (owner, replica) in self.target.owners.iter().zip(&self.quorum.replicas) {
+        for (index, (owner, replica)) in self.target.owners.iter().zip(&self.quorum.replicas).enumerate() {
+            let damage = self.damages.get(index).copied().flatten();
+            let heal = damage.map(|damage| Heal { damage, sources: sources.clone() });
             if !is_behind(replica, &resolution.encoded, &resolution.record) {
                 continue;
             }
@@ -207,7 +242,7 @@ impl GetWork {
                     key: self.target.key.clone(),
                     token: self.target.token,
                     record: resolution.encoded.clone(),
-                    sources: sources.clone(),
+                    heal,
                 };
                 outbox.repair_local(merge);
             } else {
@@ -216,7 +251,7 @@ impl GetWork {
                     epoch: Epoch(0),
                     key: self.target.key.clone(),
                     record: resolution.encoded.to_bytes(),
-                    sources: sources.clone(),
+                    heal,
                 };
                 outbox.repair(*owner, step.op, item, step.timeout_us());
             }
@@ -231,8 +266,8 @@ impl GetWork {
                 Replica::Waiting => (ReplicaState::Waiting, None),
                 Replica::Absent => (ReplicaState::Answered, None),
                 Replica::Record(record) => (ReplicaState::Answered, Some(record)),
-                Replica::Recovering(record) => (ReplicaState::Recovering, Some(record)),
-                Replica::Damaged => (ReplicaState::Failed(ErrorKind::Damaged), None),
+                Replica::Recovering(_, record) => (ReplicaState::Recovering, Some(record)),
+                Replica::Damaged(_) => (ReplicaState::Failed(ErrorKind::Damaged), None),
                 Replica::Failed(kind) => (ReplicaState::Failed(*kind), None),
             };
             let versions = record.and_then(|record| record.decode().ok()).unwrap_or_default();
@@ -264,7 +299,7 @@ fn is_behind(replica: &Replica, merged: &EncodedRecord, record: &Record) -> bool
     match replica {
         Replica::Absent => !record.is_empty(),
         Replica::Record(theirs) => theirs != merged,
-        Replica::Recovering(_) | Replica::Damaged => true,
+        Replica::Recovering(..) | Replica::Damaged(_) => true,
         Replica::NotAsked | Replica::Waiting | Replica::Failed(_) => false,
     }
 }

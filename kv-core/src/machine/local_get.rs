@@ -1,14 +1,11 @@
-use smallvec::smallvec;
-
 use crate::command::GetAnswer;
-use crate::error::Error;
-use crate::ids::{Epoch, OpId};
-use crate::machine::{PreparedGet, ResolveRequest, resolve};
-use crate::record::EncodedRecord;
-use crate::replica::read;
+use crate::error::{Error, ErrorKind};
+use crate::machine::PreparedGet;
+use crate::machine::resolve::values;
+use crate::record::Record;
+use crate::replica::read_cell;
 use crate::storage::Storage;
 use crate::view::View;
-use crate::wire::{ReadAnswer, ReadItem};
 
 /// Serves a get that needs a single replica from the local store, where the call is made and without the machine; `None` if the get needs
 /// more than that, because of what it asks for or of what the store holds. `buffer` is scratch space.
@@ -22,22 +19,19 @@ pub fn local_get(
     if get.needed != 1 || get.explain || !target.owners.contains(&view.node()) {
         return None;
     }
-    let item = ReadItem { bucket: target.bucket.id, epoch: Epoch(0), key: target.key.clone(), unless: None };
-    let record = match read(view, store, &item, buffer) {
-        ReadAnswer::Record(bytes) => EncodedRecord::check(bytes, target.bucket.id, &target.key).ok()?,
-        ReadAnswer::Absent => return Some(Ok(GetAnswer::default())),
+    let bucket = &target.bucket;
+    let found = read_cell(store, (bucket.id, target.token, &target.key), buffer, |cell| {
+        if cell.recovering.is_some() {
+            return None;
+        }
+        Some(cell.decode_record().map_err(|error| Error::new(ErrorKind::Damaged, error.to_string())))
+    });
+    let record = match found {
+        Ok(None) => Record::new(),
+        Ok(Some(Some(Ok(record)))) => record,
         _ => return None,
     };
-    let request = ResolveRequest {
-        op: OpId(0),
-        bucket: target.bucket.clone(),
-        key: item.key,
-        records: smallvec![record],
-        secret: *view.secret(),
-    };
-    Some(resolve(&request).map(|resolution| GetAnswer {
-        values: resolution.values,
-        context: resolution.context,
-        explain: None,
-    }))
+    let context = record.context().seal(view.secret(), bucket.id, &target.key);
+    let (values, _) = values(bucket, record, 1);
+    Some(Ok(GetAnswer { values, context, explain: None }))
 }

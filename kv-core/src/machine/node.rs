@@ -110,9 +110,8 @@ impl<T> NodeMachine<T> {
                     self.begin_put(at, Waiter::Ticket(ticket), put, &mut outbox);
                 }
             }
-            Event::Read(op, answer) => self.with(at, op, &mut outbox, |operation, step, outbox| {
-                let Some(local) = step.local(operation.target()) else { return Next::Wait };
-                operation.read_answer(step, local, Ok(answer), outbox)
+            Event::Read((op, index), answer) => self.with(at, op, &mut outbox, |operation, step, outbox| {
+                operation.read_answer(step, index, Ok(answer), outbox)
             }),
             Event::Resolved(op, result) => {
                 self.with(at, op, &mut outbox, |operation, step, outbox| match &mut operation.work {

@@ -11,6 +11,9 @@ use crate::transport::CallError;
 use crate::view::View;
 use crate::wire::{ReadAnswer, ReadItem};
 
+/// Set in the index of an owner that is asked again to heal a damage, so that what it said before is told apart from what it says after.
+pub(super) const HEALING: u8 = 0x80;
+
 /// One client operation (or one key of one) under way.
 #[derive(Debug)]
 pub(super) struct Operation<T> {
@@ -119,7 +122,7 @@ impl Step<'_> {
         match self.local(target) {
             Some(local) => {
                 quorum.ask_one(local);
-                outbox.read_local(self.op, read_item(target, None));
+                outbox.read_local(self.op, local, read_item(target, None));
             }
             None => self.read_more(target, quorum, quorum.needed, outbox),
         }
@@ -137,7 +140,7 @@ impl Step<'_> {
         for index in quorum.ask(most) {
             match target.owners.get(usize::from(index)) {
                 Some(owner) if *owner == self.view.node() => {
-                    outbox.read_local(self.op, read_item(target, None))
+                    outbox.read_local(self.op, index, read_item(target, None))
                 }
                 Some(owner) => {
                     outbox.read(*owner, self.op, index, read_item(target, unless), self.timeout_us())
@@ -147,9 +150,27 @@ impl Step<'_> {
         }
     }
 
+    /// Asks every owner again, now that a damage was seen.
+    pub(super) fn read_to_heal<T>(
+        &self,
+        target: &Target,
+        quorum: &mut ReadQuorum,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        let timeout_us = self.view.limits.heal_timeout_ms * 1_000;
+        for index in quorum.ask(usize::MAX) {
+            let (item, asked) = (read_item(target, None), index | HEALING);
+            match target.owners.get(usize::from(index)) {
+                Some(owner) if *owner == self.view.node() => outbox.read_local(self.op, asked, item),
+                Some(owner) => outbox.read(*owner, self.op, asked, item, timeout_us),
+                None => {}
+            }
+        }
+    }
+
     /// Asks one owner again in a request of its own.
     pub(super) fn read_alone<T>(&self, target: &Target, index: u8, outbox: &mut Outbox<'_, T>) {
-        if let Some(owner) = target.owners.get(usize::from(index)) {
+        if let Some(owner) = target.owners.get(usize::from(index & !HEALING)) {
             outbox.read_alone(*owner, self.op, index, read_item(target, None), self.timeout_us());
         }
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::codec::LIST_ITEMS_MAX;
 use crate::ids::{NodeId, OpId};
 use crate::machine::{CallToken, Effect, LocalRead};
 use crate::replica::{Merge, MergeGroup, Mutation};
@@ -40,6 +41,14 @@ impl<I> Group<I> {
         self.owners.push((op, index));
         self.timeout_us = self.timeout_us.max(timeout_us);
     }
+
+    /// Takes out what was gathered if an item of about `bytes` bytes would make it too large for one request.
+    fn make_room(&mut self, bytes: usize, bytes_max: usize) -> Option<Self> {
+        let full = self.items.len() >= LIST_ITEMS_MAX || (self.bytes > 0 && self.bytes + bytes > bytes_max);
+        let full = full.then(|| std::mem::take(self));
+        self.bytes += bytes;
+        full
+    }
 }
 
 impl<'a, T> Outbox<'a, T> {
@@ -56,12 +65,17 @@ impl<'a, T> Outbox<'a, T> {
         }
     }
 
-    pub(super) fn read_local(&mut self, op: OpId, item: ReadItem) {
-        self.local_reads.push(LocalRead { op, item });
+    pub(super) fn read_local(&mut self, op: OpId, index: u8, item: ReadItem) {
+        self.local_reads.push(LocalRead { op: (op, index), item });
     }
 
     pub(super) fn read(&mut self, peer: NodeId, op: OpId, index: u8, item: ReadItem, timeout_us: u64) {
-        self.reads.entry(peer).or_default().add(item, op, index, timeout_us);
+        let group = self.reads.entry(peer).or_default();
+        let bytes = item.key.as_bytes().len() + 32;
+        if let Some(full) = group.make_room(bytes, self.bytes_max) {
+            self.effects.push(read_call(peer, full));
+        }
+        group.add(item, op, index, timeout_us);
     }
 
     pub(super) fn read_alone(&mut self, peer: NodeId, op: OpId, index: u8, item: ReadItem, timeout_us: u64) {
@@ -72,7 +86,7 @@ impl<'a, T> Outbox<'a, T> {
 
     pub(super) fn write(&mut self, peer: NodeId, op: OpId, index: u8, item: WriteItem, timeout_us: u64) {
         let group = self.writes.entry(peer).or_default();
-        if let Some(full) = group.make_room(&item, self.bytes_max) {
+        if let Some(full) = group.make_room(bytes_of(&item), self.bytes_max) {
             self.effects.push(write_call(peer, full));
         }
         group.add(item, op, index, timeout_us);
@@ -81,7 +95,7 @@ impl<'a, T> Outbox<'a, T> {
     pub(super) fn repair(&mut self, peer: NodeId, op: OpId, item: WriteItem, timeout_us: u64) {
         self.repairs_sent += 1;
         let group = self.repairs.entry(peer).or_default();
-        if let Some(full) = group.make_room(&item, self.bytes_max) {
+        if let Some(full) = group.make_room(bytes_of(&item), self.bytes_max) {
             self.effects.push(repair_call(peer, full));
         }
         group.add(item, op, 0, timeout_us);
@@ -113,14 +127,9 @@ impl<'a, T> Outbox<'a, T> {
     }
 }
 
-impl Group<WriteItem> {
-    /// Takes out what was gathered if `item` would make it too large for one request.
-    fn make_room(&mut self, item: &WriteItem, bytes_max: usize) -> Option<Self> {
-        let bytes = item.key.as_bytes().len() + item.record.len() + 64;
-        let full = (self.bytes > 0 && self.bytes + bytes > bytes_max).then(|| std::mem::take(self));
-        self.bytes += bytes;
-        full
-    }
+/// About how long a write is in a frame.
+fn bytes_of(item: &WriteItem) -> usize {
+    item.key.as_bytes().len() + item.record.len() + 64
 }
 
 fn read_call<T>(peer: NodeId, group: Group<ReadItem>) -> Effect<T> {

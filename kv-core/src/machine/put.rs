@@ -235,7 +235,7 @@ impl PutWork {
                 epoch: Epoch(0),
                 key: self.target.key.clone(),
                 record: record.to_bytes(),
-                sources: Vec::new(),
+                heal: None,
             };
             outbox.write(*owner, step.op, index as u8, item, step.timeout_us());
         }
@@ -284,8 +284,7 @@ impl PutWork {
             Some(_) if mutants::on(Mutant::DuplicatedAnswerCountsTwice) => self.extra_acks += 1,
             _ => {}
         }
-        let committed = |progress: &&Progress| matches!(progress, Progress::Committed(_));
-        let got = self.acks.iter().filter(committed).count() + self.extra_acks;
+        let got = self.committed_owners() + self.extra_acks;
         let waiting = self.acks.iter().filter(|progress| **progress == Progress::Waiting).count();
         if got >= self.needed {
             let applied = self.applied(step.view);
@@ -420,17 +419,22 @@ impl PutWork {
         }
     }
 
+    fn committed_owners(&self) -> usize {
+        self.acks.iter().filter(|progress| matches!(progress, Progress::Committed(_))).count()
+    }
+
     fn shortfall(&self, kind: ErrorKind, message: &str) -> Error {
         let causes = self.target.owners.iter().zip(&self.acks).filter_map(|(node, progress)| {
             let kind = match progress {
-                Progress::Committed(_) => return None,
-                Progress::Waiting => ErrorKind::DeadlineExceeded,
-                Progress::Failed(kind) => *kind,
+                // An owner that is still waited for is a cause only of a deadline that passed.
+                Progress::Waiting if kind == ErrorKind::DeadlineExceeded => kind,
+                Progress::Committed(_) | Progress::Waiting => return None,
+                Progress::Failed(cause) => *cause,
             };
             Some(Cause { node: *node, kind })
         });
-        let causes: Vec<Cause> = causes.collect();
-        let got = (self.acks.len() - causes.len()) as u8;
+        let causes = causes.collect();
+        let got = self.committed_owners() as u8;
         Error::new(kind, message).with_quorum(QuorumShortfall { needed: self.needed as u8, got, causes })
     }
 }

@@ -25,11 +25,20 @@ pub(super) enum Replica {
     /// It has this record; counts.
     Record(EncodedRecord),
     /// It has this record and is recovering; does not count.
-    Recovering(EncodedRecord),
+    Recovering(u64, EncodedRecord),
     /// Its record is damaged; does not count.
-    Damaged,
+    Damaged(u64),
     /// It refused or could not be reached.
     Failed(ErrorKind),
+}
+
+impl Replica {
+    fn damage(&self) -> Option<u64> {
+        match self {
+            Replica::Damaged(damage) | Replica::Recovering(damage, _) => Some(*damage),
+            _ => None,
+        }
+    }
 }
 
 impl ReadQuorum {
@@ -69,15 +78,18 @@ impl ReadQuorum {
         if *replica != Replica::Waiting {
             return;
         }
+        let garbled = Replica::Failed(ErrorKind::InvalidFrame);
         let check = |bytes| EncodedRecord::check(bytes, target.bucket.id, &target.key).ok();
         *replica = match answer {
             ReadAnswer::Absent => Replica::Absent,
             ReadAnswer::Unchanged => {
                 unchanged.map_or(Replica::Failed(ErrorKind::InvalidFrame), Replica::Record)
             }
-            ReadAnswer::Record(bytes) => check(bytes).map_or(Replica::Damaged, Replica::Record),
-            ReadAnswer::Recovering(bytes) => check(bytes).map_or(Replica::Damaged, Replica::Recovering),
-            ReadAnswer::Damaged => Replica::Damaged,
+            ReadAnswer::Record(bytes) => check(bytes).map_or(garbled, Replica::Record),
+            ReadAnswer::Recovering(damage, bytes) => {
+                check(bytes).map_or(garbled, |record| Replica::Recovering(damage, record))
+            }
+            ReadAnswer::Damaged(damage) => Replica::Damaged(damage),
             ReadAnswer::Refused(kind) => Replica::Failed(kind),
         };
     }
@@ -102,7 +114,7 @@ impl ReadQuorum {
         let recovering = mutants::on(Mutant::RecoveringVotes);
         let votes = |replica: &&Replica| match replica {
             Replica::Absent | Replica::Record(_) => true,
-            Replica::Recovering(_) => recovering,
+            Replica::Recovering(..) => recovering,
             _ => false,
         };
         self.replicas.iter().filter(votes).count()
@@ -124,14 +136,19 @@ impl ReadQuorum {
 
     /// Whether some owner has lost something that only the others can give back.
     pub(super) fn has_damage(&self) -> bool {
-        self.replicas.iter().any(|replica| matches!(replica, Replica::Damaged | Replica::Recovering(_)))
+        self.replicas.iter().any(|replica| replica.damage().is_some())
+    }
+
+    /// The damages that were seen, by owner.
+    pub(super) fn damages(&self) -> SmallVec<[Option<u64>; 4]> {
+        self.replicas.iter().map(Replica::damage).collect()
     }
 
     /// The records that owners answered with, equal ones once, recovering ones too: what they hold is real.
     pub(super) fn records(&self) -> SmallVec<[EncodedRecord; 2]> {
         let mut records: SmallVec<[EncodedRecord; 2]> = SmallVec::new();
         for replica in &self.replicas {
-            if let Replica::Record(record) | Replica::Recovering(record) = replica
+            if let Replica::Record(record) | Replica::Recovering(_, record) = replica
                 && !records.contains(record)
             {
                 records.push(record.clone());
@@ -147,21 +164,21 @@ impl ReadQuorum {
             .zip(&self.replicas)
             .filter_map(|(node, replica)| match replica {
                 Replica::Absent | Replica::Record(_) => Some(Source { node: *node, complete: true }),
-                Replica::Recovering(_) => Some(Source { node: *node, complete: false }),
+                Replica::Recovering(..) => Some(Source { node: *node, complete: false }),
                 _ => None,
             })
             .collect()
     }
 
-    /// The error of a quorum that was not reached.
+    /// The error of a quorum that was not reached. Owners that are still waited for are a cause only of a deadline that passed.
     pub(super) fn shortfall(&self, kind: ErrorKind, message: &str, owners: &[NodeId]) -> Error {
         let causes = owners.iter().zip(&self.replicas).filter_map(|(node, replica)| {
             let kind = match replica {
-                Replica::Failed(kind) => *kind,
-                Replica::Damaged => ErrorKind::Damaged,
-                Replica::Recovering(_) => ErrorKind::Recovering,
-                Replica::Waiting => ErrorKind::DeadlineExceeded,
-                Replica::NotAsked | Replica::Absent | Replica::Record(_) => return None,
+                Replica::Failed(cause) => *cause,
+                Replica::Damaged(_) => ErrorKind::Damaged,
+                Replica::Recovering(..) => ErrorKind::Recovering,
+                Replica::Waiting if kind == ErrorKind::DeadlineExceeded => kind,
+                Replica::Waiting | Replica::NotAsked | Replica::Absent | Replica::Record(_) => return None,
             };
             Some(Cause { node: *node, kind })
         });

@@ -64,23 +64,20 @@ pub fn resolve(request: &ResolveRequest) -> Result<Resolution, Error> {
             (record, encoded, several.len())
         }
     };
-    let (values, decision) = values(bucket, &record, distinct);
+    let (values, decision) = values(bucket, record.clone(), distinct);
     let context = record.context().seal(secret, bucket.id, key);
     Ok(Resolution { record, encoded, values, context, decision })
 }
 
 /// The values that a get shows of `record`, and why.
-fn values(bucket: &Bucket, record: &Record, distinct: usize) -> (Vec<Sibling>, Decision) {
-    let mut siblings: Vec<Sibling> = record
-        .versions()
-        .iter()
-        .filter_map(|version| {
-            let value = version.value.clone()?;
-            Some(Sibling { value, dot: version.dot, stamp: version.stamp })
-        })
-        .collect();
+pub(super) fn values(bucket: &Bucket, record: Record, distinct: usize) -> (Vec<Sibling>, Decision) {
+    let is_empty = record.is_empty();
+    let live = record.into_versions().filter_map(|version| {
+        Some(Sibling { value: version.value?, dot: version.dot, stamp: version.stamp })
+    });
+    let mut siblings: Vec<Sibling> = live.collect();
     match siblings.as_slice() {
-        [] if record.is_empty() => return (siblings, Decision::NotFound),
+        [] if is_empty => return (siblings, Decision::NotFound),
         [] => return (siblings, Decision::Deleted),
         [_] if distinct > 1 && bucket.resolver.replaces_by_stamp() => {
             return (siblings, Decision::Kept(bucket.resolver.name()));

@@ -5,8 +5,8 @@ use crate::causality::{Actor, Dot};
 use crate::codec::{DecodeError, Reader, put_varint};
 use crate::ids::{BucketId, NodeId};
 use crate::key::Key;
-use crate::record::encoding::{decode_dot, encode_dot, keyed_digest};
-use crate::record::{EncodedRecord, RecordError};
+use crate::record::encoding::{decode_checked, decode_dot, encode_dot, keyed_digest};
+use crate::record::{EncodedRecord, Record, RecordError};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 9;
@@ -38,8 +38,9 @@ pub struct OwnActor {
 }
 
 /// Which replicas a record that replaced a damaged one was merged with so far. Until they are enough it does not vote.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveringMark {
+    damage: u64,
     // Ascending by node; `true` for a replica that was itself not recovering.
     merged: SmallVec<[(NodeId, bool); 4]>,
 }
@@ -61,7 +62,23 @@ pub enum CellError {
     Record(#[from] RecordError),
 }
 
+/// The number by which a damage is known: a digest of the damaged bytes. Any write replaces the bytes, so while the number is the same,
+/// nothing was acknowledged in between.
+pub fn damage_number(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
 impl RecoveringMark {
+    /// The mark of a record that begins anew where another was damaged.
+    pub fn new(damage: u64) -> Self {
+        RecoveringMark { damage, merged: SmallVec::new() }
+    }
+
+    /// The damage.
+    pub fn damage(&self) -> u64 {
+        self.damage
+    }
+
     /// Notes that the record was merged with what `node` holds; `complete` if that node's own record was not recovering.
     pub fn merged_with(&mut self, node: NodeId, complete: bool) {
         match self.merged.binary_search_by_key(&node, |(node, _)| *node) {
@@ -121,6 +138,7 @@ impl Cell {
             encode_dot(&mut bytes, Dot { actor: own.actor, counter: own.counter });
         }
         if let Some(mark) = &self.recovering {
+            bytes.extend_from_slice(&mark.damage.to_le_bytes());
             put_varint(&mut bytes, mark.merged.len() as u64);
             for (node, complete) in &mark.merged {
                 put_varint(&mut bytes, node.0);
@@ -179,6 +197,15 @@ impl<'a> CellView<'a> {
         EncodedRecord::copy_of(self.record)
     }
 
+    /// The record, decoded; values are copied.
+    ///
+    /// # Errors
+    ///
+    /// [`CellError::Record`] if the content is not canonical although the checksum fits.
+    pub fn decode_record(&self) -> Result<Record, CellError> {
+        Ok(decode_checked(self.record, None)?)
+    }
+
     /// A copy of the cell.
     pub fn to_cell(&self) -> Cell {
         Cell { own: self.own, recovering: self.recovering.clone(), record: self.record() }
@@ -198,7 +225,7 @@ fn decode_local(local: &[u8]) -> Result<(Option<OwnActor>, Option<RecoveringMark
         None
     };
     let recovering = if flags & IS_RECOVERING != 0 {
-        let mut mark = RecoveringMark::default();
+        let mut mark = RecoveringMark::new(reader.u64()?);
         for _ in 0..reader.count(2)? {
             let node = NodeId(reader.varint()?);
             mark.merged_with(node, reader.byte()? == 1);

@@ -96,19 +96,7 @@ impl EncodedRecord {
     ///
     /// [`RecordError::Malformed`] if the content is not canonical.
     pub fn decode(&self) -> Result<Record, RecordError> {
-        let mut reader = Reader::new(&self.0);
-        reader.slice(HEADER_BYTES)?;
-        // A version takes at least 19 bytes: dot 10, stamp 1, flags 1, past 1 and so on; 12 is a safe floor.
-        let count = reader.count(12)?;
-        let mut versions: SmallVec<[Version; 1]> = SmallVec::with_capacity(count);
-        for _ in 0..count {
-            versions.push(decode_version(&mut reader, &self.0)?);
-        }
-        if !reader.is_empty() {
-            return Err(reader.error("bytes left over").into());
-        }
-        let position = reader.error("versions are not ascending");
-        Record::from_ascending(versions).ok_or(RecordError::Malformed(position))
+        decode_checked(&self.0, Some(&self.0))
     }
 
     /// The record's digest: its checksum.
@@ -143,6 +131,23 @@ impl EncodedRecord {
     }
 }
 
+/// Decodes a record whose checksum was checked; values share `whole`, or are copied if the bytes are only borrowed.
+pub(super) fn decode_checked(bytes: &[u8], whole: Option<&Bytes>) -> Result<Record, RecordError> {
+    let mut reader = Reader::new(bytes);
+    reader.slice(HEADER_BYTES)?;
+    // A version takes at least 19 bytes: dot 10, stamp 1, flags 1, past 1 and so on; 12 is a safe floor.
+    let count = reader.count(12)?;
+    let mut versions: SmallVec<[Version; 1]> = SmallVec::with_capacity(count);
+    for _ in 0..count {
+        versions.push(decode_version(&mut reader, whole)?);
+    }
+    if !reader.is_empty() {
+        return Err(reader.error("bytes left over").into());
+    }
+    let position = reader.error("versions are not ascending");
+    Record::from_ascending(versions).ok_or(RecordError::Malformed(position))
+}
+
 fn encode_version(out: &mut Vec<u8>, version: &Version) {
     encode_dot(out, version.dot);
     put_varint(out, version.stamp.0);
@@ -164,7 +169,7 @@ fn encode_version(out: &mut Vec<u8>, version: &Version) {
     }
 }
 
-fn decode_version(reader: &mut Reader<'_>, whole: &Bytes) -> Result<Version, DecodeError> {
+fn decode_version(reader: &mut Reader<'_>, whole: Option<&Bytes>) -> Result<Version, DecodeError> {
     let dot = decode_dot(reader)?;
     let stamp = Stamp(reader.varint()?);
     let flags = reader.byte()?;
@@ -186,7 +191,7 @@ fn decode_version(reader: &mut Reader<'_>, whole: &Bytes) -> Result<Version, Dec
     let past = DotSet::decode(reader)?;
     let value = if flags & HAS_VALUE != 0 {
         let length = reader.length()?;
-        Some(reader.shared(whole, length)?)
+        Some(reader.owned(whole, length)?)
     } else {
         None
     };

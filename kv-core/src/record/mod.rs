@@ -5,7 +5,7 @@ mod encoding;
 mod value;
 mod version;
 
-pub use cell::{Cell, CellError, CellView, OwnActor, RecoveringMark};
+pub use cell::{Cell, CellError, CellView, OwnActor, RecoveringMark, damage_number};
 pub use encoding::{EncodedRecord, RecordError};
 pub use value::Record;
 pub use version::{Expiry, Version, WriteId};

@@ -35,6 +35,11 @@ impl Record {
         &self.versions
     }
 
+    /// The versions, ascending by dot, for keeps.
+    pub fn into_versions(self) -> impl Iterator<Item = Version> {
+        self.versions.into_iter()
+    }
+
     /// Whether there is no version.
     pub fn is_empty(&self) -> bool {
         self.versions.is_empty()

@@ -3,7 +3,9 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::NodeId;
 use crate::key::StorageKey;
 use crate::mutants::{self, Mutant};
-use crate::record::{Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version};
+use crate::record::{
+    Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version, damage_number,
+};
 use crate::replica::{Merge, Mint, Minter};
 use crate::storage::Batch;
 use crate::time::Now;
@@ -19,7 +21,8 @@ pub(super) struct Held {
 #[derive(Debug)]
 enum State {
     Absent,
-    Damaged,
+    /// By the number of the damage.
+    Damaged(u64),
     Cell(Cell),
 }
 
@@ -35,7 +38,7 @@ impl Held {
             None => State::Absent,
             Some(bytes) => match CellView::decode(bytes, storage_key.as_bytes(), bucket, key) {
                 Ok(cell) => State::Cell(cell.to_cell()),
-                Err(_) => State::Damaged,
+                Err(_) => State::Damaged(damage_number(bytes)),
             },
         };
         Held { state, changed: false }
@@ -47,7 +50,7 @@ impl Held {
         let write_quorum_min = usize::from(merge.bucket.properties.w_min);
         let (own, mark, record) = match &self.state {
             State::Absent => (None, None, merge.record.clone()),
-            State::Damaged => (None, damage_mark(), merge.record.clone()),
+            State::Damaged(damage) => (None, damage_mark(*damage), merge.record.clone()),
             State::Cell(cell) => {
                 let record = merged(cell, merge)?;
                 (cell.own, cell.recovering.clone(), record)
@@ -67,7 +70,7 @@ impl Held {
         minter: &mut Minter,
         now: Now,
     ) -> Result<(Dot, Stamp, EncodedRecord), Error> {
-        if now.monotonic_us > mint.deadline_us && !mutants::on(Mutant::DeadlineIsIgnoredByWriter) {
+        if now.monotonic_us > mint.deadline_us {
             return Err(Error::new(
                 ErrorKind::DeadlineExceeded,
                 "the deadline passed before the write was made: nothing was written",
@@ -76,7 +79,7 @@ impl Held {
         let (own, recovering, mut record) = match &self.state {
             State::Absent => (None, None, Record::new()),
             // No base for anything: the write is kept beside a mark, under an actor that nobody has seen.
-            State::Damaged => (None, damage_mark(), Record::new()),
+            State::Damaged(damage) => (None, damage_mark(*damage), Record::new()),
             State::Cell(cell) => {
                 let record = cell.record.decode().map_err(|error| damaged(&error))?;
                 (cell.own, cell.recovering.clone(), record)
@@ -148,8 +151,8 @@ fn merged(cell: &Cell, merge: &Merge) -> Result<EncodedRecord, ErrorKind> {
 }
 
 /// The mark of a record that begins anew where one was damaged.
-fn damage_mark() -> Option<RecoveringMark> {
-    (!mutants::on(Mutant::WriteClearsDamage)).then(RecoveringMark::default)
+fn damage_mark(damage: u64) -> Option<RecoveringMark> {
+    (!mutants::on(Mutant::WriteClearsDamage)).then(|| RecoveringMark::new(damage))
 }
 
 fn settle_mark(
@@ -159,8 +162,11 @@ fn settle_mark(
     owners: &[NodeId],
     write_quorum_min: usize,
 ) -> Option<RecoveringMark> {
-    for source in &merge.sources {
-        mark.merged_with(source.node, source.complete);
+    let forgets = mutants::on(Mutant::StaleSourcesHeal);
+    if let Some(heal) = merge.heal.as_ref().filter(|heal| heal.damage == mark.damage() || forgets) {
+        for source in &heal.sources {
+            mark.merged_with(source.node, source.complete);
+        }
     }
     (!mark.is_over(node, owners, write_quorum_min)).then_some(mark)
 }

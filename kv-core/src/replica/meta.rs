@@ -33,6 +33,11 @@ impl Meta {
         batch.put(StorageKey::meta(Self::CEILING).as_bytes(), &[&ceiling.0.to_le_bytes()]);
     }
 
+    /// A bucket table as it is stored under [`Meta::BUCKETS`].
+    pub fn encode_table(table: &BucketTable) -> Vec<u8> {
+        encode(table)
+    }
+
     fn put_incarnation(batch: &mut Batch, incarnation: Incarnation) {
         batch.put(StorageKey::meta(Self::INCARNATION).as_bytes(), &[&incarnation.0.to_le_bytes()]);
     }
@@ -162,7 +167,7 @@ impl Minter {
     }
 }
 
-pub(crate) fn encode<V: serde::Serialize>(value: &V) -> Vec<u8> {
+fn encode<V: serde::Serialize>(value: &V) -> Vec<u8> {
     // Layouts, tables and ids hold nothing that postcard refuses.
     match postcard::to_stdvec(value) {
         Ok(bytes) => bytes,

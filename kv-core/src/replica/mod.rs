@@ -11,4 +11,4 @@ pub use apply::{Applied, Finished, apply};
 pub use meta::{Meta, StoreIdentity, open_store, store_layout, store_table};
 pub use minter::Minter;
 pub use mutation::{Merge, MergeGroup, Mint, Minted, Mutation};
-pub use read::{read, read_many};
+pub use read::{read, read_cell, read_many};

@@ -8,7 +8,7 @@ use crate::ids::{BucketId, OpId, Token};
 use crate::key::Key;
 use crate::record::{EncodedRecord, Expiry, WriteId};
 use crate::view::Bucket;
-use crate::wire::Source;
+use crate::wire::Heal;
 
 /// Work for the writer of a store. `T` names whoever waits for the answer to a peer's request.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ pub struct Merge {
     pub token: Token,
     /// The record, checked.
     pub record: EncodedRecord,
-    /// The replicas whose whole records are in it.
-    pub sources: Vec<Source>,
+    /// For a record that heals a damaged one.
+    pub heal: Option<Heal>,
 }
 
 impl<T> Mutation<T> {

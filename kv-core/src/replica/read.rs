@@ -1,9 +1,10 @@
 use smallvec::SmallVec;
 
 use crate::error::ErrorKind;
-use crate::key::StorageKey;
+use crate::ids::{BucketId, Token};
+use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
-use crate::record::CellView;
+use crate::record::{CellView, damage_number};
 use crate::storage::Storage;
 use crate::view::View;
 use crate::wire::{ReadAnswer, ReadItem};
@@ -19,6 +20,29 @@ pub fn read(view: &View, store: &dyn Storage, item: &ReadItem, buffer: &mut Vec<
         Ok(true) => answer(item, &storage_key, buffer),
         Ok(false) => ReadAnswer::Absent,
         Err(_) => ReadAnswer::Refused(ErrorKind::StorageFailed),
+    }
+}
+
+/// Reads one cell of the local store and shows it to `show` where it lies, so that nothing is copied that is not kept; `None` if there is none.
+///
+/// # Errors
+///
+/// Why the cell cannot be had.
+pub fn read_cell<R>(
+    store: &dyn Storage,
+    target: (BucketId, Token, &Key),
+    buffer: &mut Vec<u8>,
+    show: impl FnOnce(CellView<'_>) -> R,
+) -> Result<Option<R>, ErrorKind> {
+    let (bucket, token, key) = target;
+    let storage_key = StorageKey::new(bucket, token, key.as_bytes());
+    match store.get(storage_key.as_bytes(), buffer) {
+        Ok(true) => match CellView::decode(buffer, storage_key.as_bytes(), bucket, key) {
+            Ok(cell) => Ok(Some(show(cell))),
+            Err(_) => Err(ErrorKind::Damaged),
+        },
+        Ok(false) => Ok(None),
+        Err(_) => Err(ErrorKind::StorageFailed),
     }
 }
 
@@ -49,10 +73,12 @@ pub fn read_many(view: &View, store: &dyn Storage, items: &[ReadItem]) -> Vec<Re
 
 fn answer(item: &ReadItem, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
     match CellView::decode(bytes, storage_key.as_bytes(), item.bucket, &item.key) {
-        Ok(cell) if cell.recovering.is_some() => ReadAnswer::Recovering(cell.record().into_bytes()),
-        Ok(cell) if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
-        Ok(cell) => ReadAnswer::Record(cell.record().into_bytes()),
+        Ok(cell) => match &cell.recovering {
+            Some(mark) => ReadAnswer::Recovering(mark.damage(), cell.record().into_bytes()),
+            None if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
+            None => ReadAnswer::Record(cell.record().into_bytes()),
+        },
         Err(_) if mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
-        Err(_) => ReadAnswer::Damaged,
+        Err(_) => ReadAnswer::Damaged(damage_number(bytes)),
     }
 }

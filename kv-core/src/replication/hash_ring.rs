@@ -156,3 +156,6 @@ enum Pass {
     Zones,
     Any,
 }
+
+#[cfg(test)]
+mod tests;

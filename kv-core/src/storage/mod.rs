@@ -2,12 +2,14 @@
 
 mod batch;
 mod error;
+mod memory;
 mod scan;
 
 use std::fmt::Debug;
 
 pub use batch::{Batch, Change};
 pub use error::{CommitError, StorageError};
+pub use memory::MemoryStorage;
 pub use scan::{KeyBounds, Page, ScanRange};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub struct StorageCapabilities {
     pub durable: bool,
     /// A read may wait for a device: the node then reads on a pool of threads instead of where the request arrives.
     pub reads_may_block: bool,
+    /// A write may wait for a device: the node then writes on a thread of its own instead of between its other tasks.
+    pub writes_may_block: bool,
     /// Longest storage key, in bytes. A node needs 12 more than its longest key.
     pub key_bytes_max: usize,
 }

@@ -37,9 +37,9 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RequestBody {
     /// Reads records.
-    Read(Vec<ReadItem>),
+    Read(#[serde(deserialize_with = "crate::codec::list")] Vec<ReadItem>),
     /// Merges records, answered when all are committed.
-    Write(Vec<WriteItem>),
+    Write(#[serde(deserialize_with = "crate::codec::list")] Vec<WriteItem>),
     /// Coordinates a put.
     Forward(Forward),
     /// Takes in a bucket table and answers with the merged one.
@@ -115,9 +115,9 @@ pub enum AnswerBody {
     /// The request as a whole was refused; nothing was done.
     Refused(Error),
     /// One answer per item of a read.
-    Read(Vec<ReadAnswer>),
+    Read(#[serde(deserialize_with = "crate::codec::list")] Vec<ReadAnswer>),
     /// One answer per item of a write.
-    Write(Vec<WriteAnswer>),
+    Write(#[serde(deserialize_with = "crate::codec::list")] Vec<WriteAnswer>),
     /// How a forwarded put ended.
     Forward(ForwardAnswer),
     /// The merged bucket table.
@@ -129,9 +129,9 @@ pub enum AnswerBody {
     /// How a put ended.
     Put(PutResult),
     /// What each get found.
-    GetMany(Vec<Result<GetAnswer, Error>>),
+    GetMany(#[serde(deserialize_with = "crate::codec::list")] Vec<Result<GetAnswer, Error>>),
     /// How each put ended.
-    PutMany(Vec<PutResult>),
+    PutMany(#[serde(deserialize_with = "crate::codec::list")] Vec<PutResult>),
     /// What a client needs to find owners.
     Cluster(Box<ClusterInfo>),
     /// How the node is.
@@ -173,7 +173,9 @@ pub struct NodeStatus {
     /// Milliseconds between its clock and the median of its peers' clocks.
     pub clock_distance_ms: u64,
     /// Operations and what became of them since the start, by name.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub counters: Vec<(String, u64)>,
     /// The other members: whether the last call to each succeeded, if there was one.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub peers: Vec<(NodeId, Option<bool>)>,
 }

@@ -29,10 +29,10 @@ pub enum ReadAnswer {
     Unchanged,
     /// It has this record.
     Record(Bytes),
-    /// It has this record and is recovering: the record is incomplete and does not vote.
-    Recovering(Bytes),
-    /// Its record fails its checksum.
-    Damaged,
+    /// It has this record and is recovering: the record is incomplete and does not vote. The number names the damage.
+    Recovering(u64, Bytes),
+    /// Its record fails its checksum. The number names the damage.
+    Damaged(u64),
     /// It cannot say, for that reason.
     Refused(ErrorKind),
 }
@@ -57,7 +57,18 @@ pub struct WriteItem {
     pub key: Key,
     /// The encoded record.
     pub record: Bytes,
-    /// For a repair: the replicas whose whole records are in it. Empty for a put.
+    /// For a record that heals a damaged one: which damage, and with whose records.
+    pub heal: Option<Heal>,
+}
+
+/// Says that a record was merged from what others held after a damage was seen. What they held before proves nothing: a write
+/// that the damaged replica acknowledged may not have reached them then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heal {
+    /// The damage.
+    pub damage: u64,
+    /// The replicas whose whole records are in it.
+    #[serde(deserialize_with = "crate::codec::list")]
     pub sources: Vec<Source>,
 }
 

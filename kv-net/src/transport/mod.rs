@@ -1,4 +1,4 @@
-//! Transports: in process ([`local`]) and over TCP ([`tarpc`](self::tarpc), the reference).
+//! Transports: in process ([`local`]) and over TCP ([`tarpc`], the reference).
 
 pub mod address_book;
 pub mod client_transport;

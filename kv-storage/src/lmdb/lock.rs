@@ -35,3 +35,11 @@ impl DirectoryLock {
         &self.file
     }
 }
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing the file would not do while a child process, forked meanwhile, still has its copy of the descriptor. If
+        // unlocking fails, the closing that follows is all there is left to try.
+        self.file.unlock().ok();
+    }
+}

@@ -3,6 +3,7 @@
 mod options;
 mod storage;
 
+mod environment;
 mod open;
 
 mod format;

@@ -9,7 +9,7 @@ pub struct LmdbOptions {
     /// What to do where there is no store yet.
     pub creation: Creation,
     /// Address space of the map, in bytes: the store's largest size. Neither memory nor disk is taken before it is needed. May be
-    /// raised between two openings. Default: 1 TiB, on 32-bit platforms 1 GiB.
+    /// raised between two openings. In a full map, what one batch frees can be used from the second batch after it. Default: 1 TiB, on 32-bit platforms 1 GiB.
     pub map_bytes: usize,
     /// Threads that may have read at one time, 1 or more; a thread gives its slot back when it ends. Default: 1,024.
     pub readers_max: u32,

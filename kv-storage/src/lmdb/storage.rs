@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use heed::{Env, Error as HeedError, MdbError, WithTls};
+use heed::Error as HeedError;
 use kv_core::error::Error;
 use kv_core::storage::{
     Batch, Change, CommitError, Durability, Page, ScanRange, Storage, StorageCapabilities, StorageError,
@@ -9,6 +9,7 @@ use kv_core::storage::{
 };
 
 use super::LmdbOptions;
+use super::environment::Environment;
 use super::errors::{leaves_store_clean, read_error};
 use super::free_space::free_space;
 use super::lock::DirectoryLock;
@@ -26,7 +27,7 @@ const SYNCS_PER_COMMIT: u64 = 2;
 ///
 /// Every batch is written with two synchronisations, the one of its pages and the one of the meta page that makes them count;
 /// readers see it after the second. [`Durability::Buffered`] gets the same. LMDB could leave out the second and keep its
-/// integrity (`MDB_NOMETASYNC`), for half of the waiting, or both and be corrupt after a crash of the machine
+/// integrity (`MDB_NOMETASYNC`), for a tenth to a third of the time, or both and be corrupt after a crash of the machine
 /// (`MDB_NOSYNC`); neither is worth what it costs: readers would see what a crash then undoes, and a failed synchronisation
 /// could concern an earlier batch that was acknowledged. Who wants more speed puts a log before this store.
 ///
@@ -50,7 +51,7 @@ const SYNCS_PER_COMMIT: u64 = 2;
 #[derive(Debug)]
 pub struct LmdbStorage {
     // Before the lock: closed before the directory is given back.
-    env: Env<WithTls>,
+    env: Environment,
     entries: Entries,
     lock: DirectoryLock,
     key_bytes_max: usize,
@@ -73,7 +74,7 @@ impl LmdbStorage {
         let Opened { env, entries, lock } = open(directory.as_ref(), options)?;
         let key_bytes_max = env.max_key_size();
         Ok(LmdbStorage {
-            env,
+            env: Environment::new(env),
             entries,
             lock,
             key_bytes_max,
@@ -117,7 +118,7 @@ impl LmdbStorage {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), HeedError> {
-        let mut txn = self.env.write_txn()?;
+        let mut txn = self.env.write()?;
         for change in batch.changes() {
             match change {
                 Change::Put { key, value } => self.entries.put(&mut txn, key, value)?,
@@ -131,12 +132,12 @@ impl LmdbStorage {
                 }
             }
         }
-        txn.commit()
+        self.env.commit(txn)
     }
 
     fn commit_error(&self, error: HeedError) -> CommitError {
-        let is_clean = leaves_store_clean(&error)
-            && !matches!(self.env.read_txn(), Err(HeedError::Mdb(MdbError::Panic)));
+        // A write transaction, because it needs no reader's slot, whose lack would hide the answer.
+        let is_clean = leaves_store_clean(&error) && self.env.write().is_ok();
         let error = StorageError::from_source("write", error);
         if is_clean {
             return CommitError::NotWritten(error);
@@ -151,13 +152,14 @@ impl Storage for LmdbStorage {
         StorageCapabilities {
             durable: true,
             reads_may_block: self.reads_may_block,
+            writes_may_block: true,
             key_bytes_max: self.key_bytes_max,
         }
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {
         value.clear();
-        let txn = self.env.read_txn().map_err(|error| read_error("get", error))?;
+        let txn = self.env.read().map_err(|error| read_error("get", error))?;
         let found = self.entries.get(&txn, key).map_err(|error| read_error("get", error))?;
         if let Some(found) = found {
             value.extend_from_slice(found);
@@ -170,7 +172,7 @@ impl Storage for LmdbStorage {
         keys: &[&[u8]],
         visit: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StorageError> {
-        let txn = self.env.read_txn().map_err(|error| read_error("get_many", error))?;
+        let txn = self.env.read().map_err(|error| read_error("get_many", error))?;
         for (index, key) in keys.iter().enumerate() {
             visit(index, self.entries.get(&txn, key).map_err(|error| read_error("get_many", error))?);
         }
@@ -179,7 +181,7 @@ impl Storage for LmdbStorage {
 
     fn scan(&self, range: ScanRange<'_>, page: &mut Page) -> Result<(), StorageError> {
         let Some(bounds) = range.bounds() else { return Ok(()) };
-        let txn = self.env.read_txn().map_err(|error| read_error("scan", error))?;
+        let txn = self.env.read().map_err(|error| read_error("scan", error))?;
         for entry in self.entries.range(&txn, &bounds).map_err(|error| read_error("scan", error))? {
             let (key, value) = entry.map_err(|error| read_error("scan", error))?;
             if !page.push(key, value) {
@@ -207,11 +209,11 @@ impl Storage for LmdbStorage {
 
     fn stats(&self) -> Result<StorageStats, StorageError> {
         let failed = |error| read_error("stats", error);
-        let txn = self.env.read_txn().map_err(failed)?;
+        let txn = self.env.read().map_err(failed)?;
         let entries = self.entries.len(&txn).map_err(failed)?;
-        let bytes_used = self.env.real_disk_size().map_err(failed)?;
+        let bytes_used = self.env.file_bytes().map_err(failed)?;
         let on_device = free_space(self.lock.file()).map_err(|error| failed(error.into()))?;
-        let in_map = (self.env.info().map_size as u64).saturating_sub(bytes_used);
+        let in_map = self.env.map_bytes().saturating_sub(bytes_used);
         Ok(StorageStats {
             entries,
             bytes_used,

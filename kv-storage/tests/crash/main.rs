@@ -1,6 +1,7 @@
 //! What is left of a store when its process is killed, or when the device refuses a write: with real processes.
 //!
 //! The writing process is this test executable itself, started with `KV_CRASH_DIRECTORY` set (see `writer`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod batches;
 mod random;

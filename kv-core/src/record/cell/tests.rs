@@ -5,7 +5,7 @@ use crate::record::Record;
 fn sample() -> (Key, Cell) {
     let key = Key::try_from("k").unwrap();
     let actor = Actor { incarnation: Incarnation(5), birth: 2 };
-    let mut mark = RecoveringMark::default();
+    let mut mark = RecoveringMark::new(7);
     mark.merged_with(NodeId(3), true);
     mark.merged_with(NodeId(2), false);
     let record = EncodedRecord::encode(&Record::new(), BucketId(1), &key);
@@ -44,7 +44,7 @@ fn every_cut_is_found() {
 fn a_mark_is_over_after_all_others_or_enough_complete_ones() {
     let owners = [1, 2, 3].map(NodeId);
     let over = |merged: &[(u64, bool)], w: usize| {
-        let mut mark = RecoveringMark::default();
+        let mut mark = RecoveringMark::new(7);
         for (node, complete) in merged {
             mark.merged_with(NodeId(*node), *complete);
         }

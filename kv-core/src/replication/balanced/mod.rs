@@ -59,11 +59,12 @@ impl ReplicationStrategy for BalancedPlacement {
             held[*owner as usize] += 1;
         }
         let quota = Quota::new(&topology, partitions, replicas, &most, &held);
-        let mut sets = match previous {
-            Some(previous) => owners::Owners::keep(&topology, &quota, &previous, replicas, &order),
+        let mut sets = match &previous {
+            Some(previous) => owners::Owners::keep(&topology, &quota, previous, replicas, &order),
             None => draw::draw(&topology, &quota, partitions, replicas),
         };
-        order::order_owners(&topology, &quota, &mut sets, replicas, &order);
+        let unchanged = previous.is_some_and(|previous| previous.iter().eq(sets.iter()));
+        order::order_owners(&topology, &quota, &mut sets, replicas, &order, unchanged);
 
         let mut stand_ins = StandIns::new(&topology, members);
         let mut nodes: Vec<NodeId> = Vec::with_capacity(partitions * members.len());
@@ -81,8 +82,10 @@ impl ReplicationStrategy for BalancedPlacement {
         1.0
     }
 
+    // Without zones, or with zones that are alike, it is 1. Zones so uneven that their bounds bind take exchanges in chains, in which
+    // more moves than loads change: up to twice as much was seen in 40,000 random clusters of that kind.
     fn movement(&self) -> f64 {
-        1.5
+        2.0
     }
 }
 

@@ -5,13 +5,15 @@ use super::table::Table;
 use super::topology::Topology;
 
 /// Orders the owners so that the first j of every partition, for each j, are balanced and lie in as many zones as they can:
-/// they are the owners in a bucket of j replicas. Owners stay at their places where that allows it.
+/// they are the owners in a bucket of j replicas. Owners stay at their places where that allows it, and for the sake of zones alone
+/// may change them if the owners as such are `unchanged`: a balance that could not be had before is not sought again and again.
 pub(super) fn order_owners(
     topology: &Topology,
     quota: &Quota,
     sets: &mut Table<OwnerSet>,
     replicas: usize,
     order: &[usize],
+    unchanged: bool,
 ) {
     let mut prefix_held = Table::filled(topology.members(), 0);
     for place in 0..replicas.saturating_sub(1) {
@@ -21,6 +23,9 @@ pub(super) fn order_owners(
             if let Some(owner) = sets[partition].get(place) {
                 held[*owner as usize] += 1;
             }
+        }
+        if unchanged {
+            continue;
         }
         let goal = Quota::new(topology, sets.len(), place + 1, &quota.members, &held).members;
         let mut loads = Loads { held, goal };

@@ -115,6 +115,27 @@ proptest! {
     }
 
     #[test]
+    fn no_member_gains_by_rounding_what_another_loses_by_it(
+        capacities in vec(50..100u32, 8..24),
+        joins in 1..20u32,
+    ) {
+        let parts: Vec<(u8, u8, u32)> = capacities.iter().map(|capacity| (1, 0, *capacity)).collect();
+        let old_members = members(&parts, 1);
+        let mut all_members = old_members.clone();
+        all_members.extend(members(&[(1, 0, joins)], 1_000));
+        let first = BalancedPlacement.place(&request(&old_members, 8, 3)).placement;
+        let next = PlacementRequest { previous: Some(&first), ..request(&all_members, 8, 3) };
+        let next = BalancedPlacement.place(&next).placement;
+        let (before, after) = (loads(&old_members, &first, 3), loads(&old_members, &next, 3));
+        let sum: u32 = capacities.iter().sum::<u32>() + joins;
+        let share = |capacity: u32| 768.0 * f64::from(capacity) / f64::from(sum);
+        let loads = || capacities.iter().zip(before.iter().zip(&after));
+        let gains = loads().any(|(c, (before, after))| after > before && *after as f64 > share(*c));
+        let loses = loads().any(|(c, (before, after))| after < before && (*after as f64) < share(*c));
+        prop_assert!(!(gains && loses), "before {:?}, after {:?}", before, after);
+    }
+
+    #[test]
     fn nothing_moves_without_a_change(parts in vec(member(), 1..24), bits in 0..9u32, replicas in 1..6usize) {
         let members = members(&parts, 1);
         let request = request(&members, bits, replicas);
@@ -180,5 +201,17 @@ fn the_placement_is_that_of_the_first_release() {
     let members = members(&[(1, 1, 100), (1, 1, 50), (1, 2, 100), (1, 2, 100), (1, 3, 70)], 1);
     let placement = BalancedPlacement.place(&request(&members, 3, 3)).placement;
     let lists: Vec<Vec<u64>> = placement.lists().map(|list| list.iter().map(|id| id.0).collect()).collect();
-    assert_eq!(format!("{lists:?}"), "GOLDEN");
+    assert_eq!(
+        lists,
+        [
+            [4, 10, 13, 1, 7],
+            [13, 7, 1, 10, 4],
+            [7, 1, 13, 10, 4],
+            [7, 4, 13, 1, 10],
+            [10, 13, 4, 1, 7],
+            [10, 1, 13, 4, 7],
+            [13, 1, 10, 4, 7],
+            [1, 7, 13, 10, 4],
+        ]
+    );
 }

@@ -72,6 +72,9 @@ pub(super) fn every_length(partitioner: &dyn Partitioner) -> Result<(), String> 
     Ok(())
 }
 
+/// The key of a number.
+type KeyOf = fn(u64) -> Vec<u8>;
+
 pub(super) fn uniform(partitioner: &dyn Partitioner) -> CaseOutcome {
     const KEYS: u64 = 1 << 14;
     const BUCKETS: usize = 256;
@@ -80,7 +83,7 @@ pub(super) fn uniform(partitioner: &dyn Partitioner) -> CaseOutcome {
     if !partitioner.is_uniform() {
         return CaseOutcome::NotApplicable("does not claim to be uniform".into());
     }
-    let families: [(&str, fn(u64) -> Vec<u8>); 4] = [
+    let families: [(&str, KeyOf); 4] = [
         ("decimal numbers", |number| format!("user:{number}").into_bytes()),
         ("big-endian numbers", |number| number.to_be_bytes().to_vec()),
         ("little-endian numbers", |number| number.to_le_bytes().to_vec()),

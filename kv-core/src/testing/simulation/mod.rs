@@ -29,14 +29,14 @@ mod plan;
 mod queue;
 mod random;
 mod report;
+mod run;
 mod settle;
-mod simulation;
 mod trace;
 mod world;
 
 pub use config::{Faults, SimulationConfig};
 pub use report::{Check, Report, Violation};
-pub use simulation::Simulation;
+pub use run::Simulation;
 
 #[cfg(test)]
 mod tests;

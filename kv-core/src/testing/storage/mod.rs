@@ -10,7 +10,6 @@
 //! ```
 
 mod factory;
-mod memory;
 
 mod report;
 mod suite;
@@ -21,6 +20,7 @@ mod cases;
 mod mutants;
 
 pub use factory::{MemoryFactory, StorageFactory, StoragePlace};
-pub use memory::MemoryStorage;
 pub use report::{CaseReport, Outcome, Report};
 pub use suite::conformance;
+
+pub use crate::storage::MemoryStorage;

@@ -17,7 +17,7 @@ pub(super) const AMPLE: Duration = Duration::from_secs(5);
 /// By how much a call may end after its deadline.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// How long a transport may take to notice that a peer went or came.
-const NOTICE: Duration = Duration::from_secs(20);
+const NOTICE: Duration = Duration::from_secs(10);
 
 type Actor = (Arc<dyn Transport>, Arc<ScriptedHandler>);
 

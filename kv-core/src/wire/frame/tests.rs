@@ -1,1 +1,4 @@
-
+mod golden;
+mod hostile;
+mod random;
+mod samples;

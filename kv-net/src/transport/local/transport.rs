@@ -39,6 +39,12 @@ impl LocalTransport {
 #[async_trait]
 impl Transport for LocalTransport {
     async fn start(&self, handler: Arc<dyn FrameHandler>) -> Result<(), Error> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::ShuttingDown,
+                "this transport was shut down: join the network anew",
+            ));
+        }
         let receiver = Receiver { handler, handlers_running: self.handlers_running.clone() };
         if !self.network.enter(self.node, receiver) {
             return Err(Error::new(
@@ -67,5 +73,13 @@ impl Transport for LocalTransport {
         self.handlers_running.close();
         // Handlers that need longer go on without anybody who waits for them.
         let _ = tokio::time::timeout(grace, self.handlers_running.wait()).await;
+    }
+}
+
+impl Drop for LocalTransport {
+    fn drop(&mut self) {
+        if self.started.load(Ordering::Acquire) && !self.stopped.load(Ordering::Acquire) {
+            self.network.leave(self.node);
+        }
     }
 }

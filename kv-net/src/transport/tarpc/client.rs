@@ -100,3 +100,9 @@ impl ClientTransport for TarpcClient {
         self.dialer.lifecycle.shut_down(grace).await;
     }
 }
+
+impl Drop for TarpcClient {
+    fn drop(&mut self) {
+        self.dialer.lifecycle.abandon();
+    }
+}

@@ -1,5 +1,6 @@
 //! Making connections: address, socket, handshake, tarpc.
 
+use std::fmt;
 use std::sync::Arc;
 
 use kv_core::error::ErrorKind;
@@ -30,6 +31,15 @@ pub(super) enum Target {
     Node(NodeId),
     /// Whatever node is at that address.
     Address(Arc<str>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Node(node) => write!(f, "node {node}"),
+            Target::Address(address) => f.write_str(address),
+        }
+    }
 }
 
 impl Dialer {

@@ -23,7 +23,8 @@ pub const VERSION_MAX: u16 = 1;
 
 const FORMAT: u8 = 1;
 const MESSAGE_BYTES_MAX: usize = 1_024;
-const REASON_BYTES_MAX: usize = 512;
+/// So that a reason fits whatever its characters.
+const REASON_CHARS_MAX: usize = 240;
 
 /// What the side that dialled says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +138,7 @@ pub(super) async fn receive<T: AsyncRead + AsyncWrite + Unpin>(
         },
         Err(refused) => Reply::Refusal {
             kind: refused.kind.into(),
-            reason: refused.reason.chars().take(REASON_BYTES_MAX / 4).collect(),
+            reason: refused.reason.chars().take(REASON_CHARS_MAX).collect(),
         },
     };
     io.write_all(&encode_message(&reply)?).await?;

@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Longest wait for sockets to be closed once nothing is to be finished any more.
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
+
 /// The life of one transport.
 #[derive(Debug, Default)]
 pub(super) struct Lifecycle {
@@ -59,7 +62,15 @@ impl Lifecycle {
         let finished = async { tokio::join!(self.connections.wait(), self.handlers.wait()) };
         if tokio::time::timeout(grace, finished).await.is_err() {
             self.end.cancel();
-            self.connections.wait().await;
+            // Tasks end as soon as their runtimes run them, and this one does not depend on other runtimes.
+            let _ = tokio::time::timeout(CLOSE_TIME_MAX, self.connections.wait()).await;
         }
+    }
+
+    /// Stops and ends everything, without waiting for it.
+    pub(super) fn abandon(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.cancel();
+        self.end.cancel();
     }
 }

@@ -55,10 +55,7 @@ impl Serving {
     /// Serves a connection whose handshake is done.
     pub(super) fn new(host: Arc<Host>, stream: TcpStream, remote: RemoteIdentity) -> Self {
         let codec = ResponderCodec::new(host.options.frame_bytes_max);
-        let mut config = tarpc::server::Config::default();
-        // Answers pass through a queue of our own.
-        config.pending_response_buffer = 1;
-        let channel = BaseChannel::new(config, framed(stream, codec));
+        let channel = BaseChannel::with_defaults(framed(stream, codec));
         let (answer, answers) = mpsc::unbounded_channel();
         let identity_version = host.identity.version();
         Serving { host, remote, identity_version, channel, answers, answer, running: 0 }

@@ -140,6 +140,12 @@ impl Transport for TarpcTransport {
     }
 }
 
+impl Drop for TarpcTransport {
+    fn drop(&mut self) {
+        self.dialer.lifecycle.abandon();
+    }
+}
+
 /// A peer that connects to this node can be reached again: its failures are forgotten.
 fn forget_failures_of(peers: &Arc<Peers>) -> PeerSeen {
     let peers: Weak<Peers> = Arc::downgrade(peers);

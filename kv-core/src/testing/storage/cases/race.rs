@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 const READERS: usize = 3;
-const WRITES_MIN: u64 = 200;
-const READS_MIN: u64 = 400;
+const WRITES_MIN: u64 = 100;
+const READS_MIN: u64 = 200;
 
 /// Calls `write` with 1, 2, 3... while other threads call `read` over and over, until both have run often enough.
 pub(super) fn race(write: &mut dyn FnMut(u64), read: &(dyn Fn() + Sync)) {
@@ -27,6 +27,13 @@ pub(super) fn race(write: &mut dyn FnMut(u64), read: &(dyn Fn() + Sync)) {
             }
             writes += 1;
             write(writes);
+            // On a busy machine all writes could run before the first read, which would show nothing.
+            let before = reads.load(Ordering::Relaxed);
+            while reads.load(Ordering::Relaxed) == before
+                && !readers.iter().any(|reader| reader.is_finished())
+            {
+                thread::yield_now();
+            }
         }
         drop(end);
         for reader in readers {

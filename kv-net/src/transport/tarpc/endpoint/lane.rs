@@ -80,7 +80,7 @@ impl Lane {
             let Some(address) = dialer.address(target) else {
                 return Err(CallError::NotSent(
                     ErrorKind::ConnectionFailed,
-                    format!("no address is known for {target:?}"),
+                    format!("no address is known for {target}"),
                 ));
             };
             if state.failure.as_ref().is_none_or(|failure| failure.may_retry(&address)) {

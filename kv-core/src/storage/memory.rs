@@ -92,7 +92,12 @@ impl State {
 
 impl Storage for MemoryStorage {
     fn capabilities(&self) -> StorageCapabilities {
-        StorageCapabilities { durable: false, reads_may_block: false, key_bytes_max: KEY_BYTES_MAX }
+        StorageCapabilities {
+            durable: false,
+            reads_may_block: false,
+            writes_may_block: false,
+            key_bytes_max: KEY_BYTES_MAX,
+        }
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {

@@ -1,0 +1,302 @@
+//! Any message at all comes back as it was sent.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::samples;
+use crate::bucket::{BucketProperties, Quorum, QuorumMode};
+use crate::causality::{Actor, ContextToken, Dot, Stamp};
+use crate::command::{
+    Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
+    PutMany, PutResult, ReadOptions, Replace, ReplicaState, Sibling, WriteOptions,
+};
+use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
+use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token};
+use crate::key::Key;
+use crate::storage::Durability;
+use crate::wire::{
+    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, ReadAnswer, ReadItem, Request,
+    RequestBody, Source, WriteAnswer, WriteItem, decode_answer, decode_request, encode_answer,
+    encode_request,
+};
+
+fn blob() -> impl Strategy<Value = Bytes> {
+    prop_oneof![8 => vec(any::<u8>(), 0..20), 1 => vec(any::<u8>(), 127..300)].prop_map(Bytes::from)
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    let bytes = prop_oneof![8 => vec(any::<u8>(), 1..10), 1 => vec(any::<u8>(), 1_024)];
+    bytes.prop_map(|bytes| Key::new(bytes).unwrap())
+}
+
+fn token() -> impl Strategy<Value = ContextToken> {
+    blob().prop_map(ContextToken::from_bytes)
+}
+
+fn dot() -> impl Strategy<Value = Dot> {
+    (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(incarnation, birth, counter)| Dot {
+        actor: Actor { incarnation: Incarnation(incarnation), birth },
+        counter,
+    })
+}
+
+fn kind() -> impl Strategy<Value = ErrorKind> {
+    proptest::sample::select(ErrorKind::ALL)
+}
+
+fn error() -> impl Strategy<Value = Error> {
+    let cause = (any::<u64>(), kind()).prop_map(|(node, kind)| Cause { node: NodeId(node), kind });
+    let quorum = (any::<u8>(), any::<u8>(), vec(cause, 0..4));
+    (kind(), ".{0,20}", option::of(quorum)).prop_map(|(kind, message, quorum)| {
+        let error = Error::new(kind, message);
+        match quorum {
+            Some((needed, got, causes)) => error.with_quorum(QuorumShortfall { needed, got, causes }),
+            None => error,
+        }
+    })
+}
+
+fn quorum() -> impl Strategy<Value = Quorum> {
+    prop_oneof![
+        Just(Quorum::One),
+        Just(Quorum::Majority),
+        Just(Quorum::All),
+        (1u8..=252).prop_map(Quorum::Count)
+    ]
+}
+
+fn mode() -> impl Strategy<Value = QuorumMode> {
+    prop_oneof![Just(QuorumMode::Strict), Just(QuorumMode::Sloppy)]
+}
+
+fn read_options() -> impl Strategy<Value = ReadOptions> {
+    (option::of(quorum()), any::<Option<u32>>(), any::<bool>())
+        .prop_map(|(r, timeout_ms, explain)| ReadOptions { r, timeout_ms, explain })
+}
+
+fn write_options() -> impl Strategy<Value = WriteOptions> {
+    let quorums = (option::of(quorum()), option::of(quorum()), option::of(mode()));
+    (quorums, any::<Option<u32>>(), any::<bool>())
+        .prop_map(|((w, r, quorum), timeout_ms, explain)| WriteOptions { w, r, quorum, timeout_ms, explain })
+}
+
+fn replace() -> impl Strategy<Value = Replace> {
+    prop_oneof![Just(Replace::Overwrite), Just(Replace::Nothing), token().prop_map(Replace::Context)]
+}
+
+fn properties() -> impl Strategy<Value = BucketProperties> {
+    let durability = prop_oneof![Just(Durability::Buffered), Just(Durability::Synced)];
+    let counts = (any::<u8>(), quorum(), quorum(), any::<u8>(), mode());
+    let limits = (any::<Option<u32>>(), any::<Option<u32>>());
+    (counts, ".{0,12}", durability, limits).prop_map(
+        |((n, r, w, w_min, quorum), resolver, durability, (value_bytes_max, siblings_max))| {
+            BucketProperties { n, r, w, w_min, quorum, resolver, durability, value_bytes_max, siblings_max }
+        },
+    )
+}
+
+fn read_item() -> impl Strategy<Value = ReadItem> {
+    (any::<u32>(), any::<u64>(), key(), any::<Option<u64>>()).prop_map(|(bucket, epoch, key, unless)| {
+        ReadItem { bucket: BucketId(bucket), epoch: Epoch(epoch), key, unless }
+    })
+}
+
+fn write_item() -> impl Strategy<Value = WriteItem> {
+    let source =
+        (any::<u64>(), any::<bool>()).prop_map(|(node, complete)| Source { node: NodeId(node), complete });
+    (any::<u32>(), any::<u64>(), key(), blob(), proptest::option::of((any::<u64>(), vec(source, 0..4))))
+        .prop_map(|(bucket, epoch, key, record, sources)| WriteItem {
+            bucket: BucketId(bucket),
+            epoch: Epoch(epoch),
+            key,
+            record,
+            heal: sources.map(|(damage, sources)| Heal { damage, sources }),
+        })
+}
+
+fn forward() -> impl Strategy<Value = Forward> {
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>());
+    (numbers, key(), option::of(blob()), token(), write_options()).prop_map(
+        |((receiver, id, floor, bucket), key, value, context, options)| Forward {
+            receiver: Incarnation(receiver),
+            id,
+            floor,
+            bucket: BucketId(bucket),
+            key,
+            value,
+            context,
+            options,
+        },
+    )
+}
+
+fn request() -> impl Strategy<Value = RequestBody> {
+    let change = prop_oneof![
+        (".{0,9}", properties()).prop_map(|(name, properties)| BucketChange::Create(name, properties)),
+        (".{0,9}", properties()).prop_map(|(name, properties)| BucketChange::Set(name, properties)),
+        ".{0,9}".prop_map(BucketChange::Delete),
+    ];
+    let puts = vec((key(), option::of(blob()), replace()), 0..5);
+    prop_oneof![
+        vec(read_item(), 0..5).prop_map(RequestBody::Read),
+        vec(write_item(), 0..5).prop_map(RequestBody::Write),
+        forward().prop_map(RequestBody::Forward),
+        Just(RequestBody::MergeBuckets(samples::table())),
+        any::<[u8; 16]>()
+            .prop_map(|secret| { RequestBody::Join(Box::new(samples::layout()), secret, samples::table()) }),
+        (".{0,9}", key(), read_options()).prop_map(|(bucket, key, options)| RequestBody::Get(Get {
+            bucket,
+            key,
+            options
+        })),
+        (".{0,9}", key(), option::of(blob()), replace(), write_options()).prop_map(
+            |(bucket, key, value, replace, options)| {
+                RequestBody::Put(Put { bucket, key, value, replace, options })
+            }
+        ),
+        (".{0,9}", vec(key(), 0..5), read_options())
+            .prop_map(|(bucket, keys, options)| RequestBody::GetMany(GetMany { bucket, keys, options })),
+        (".{0,9}", puts, write_options()).prop_map(|(bucket, puts, options)| RequestBody::PutMany(PutMany {
+            bucket,
+            puts,
+            options
+        })),
+        Just(RequestBody::Cluster),
+        Just(RequestBody::Status),
+        Just(RequestBody::Init),
+        change.prop_map(RequestBody::ChangeBucket),
+    ]
+}
+
+fn explain() -> impl Strategy<Value = Explain> {
+    let version = (dot(), any::<u64>(), any::<Option<usize>>(), any::<bool>());
+    let version = version.prop_map(|(dot, stamp, value_bytes, won)| ExplainedVersion {
+        dot,
+        stamp: Stamp(stamp),
+        value_bytes,
+        won,
+    });
+    let state = prop_oneof![
+        Just(ReplicaState::NotAsked),
+        Just(ReplicaState::Waiting),
+        Just(ReplicaState::Answered),
+        Just(ReplicaState::Recovering),
+        any::<u64>().prop_map(|life| ReplicaState::Committed(Incarnation(life))),
+        kind().prop_map(ReplicaState::Failed),
+    ];
+    let replica = (any::<u64>(), state, vec(version, 0..4), any::<bool>());
+    let replica = replica.prop_map(|(node, state, versions, repaired)| ExplainedReplica {
+        node: NodeId(node),
+        state,
+        versions,
+        repaired,
+    });
+    let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<u8>());
+    let decision = prop_oneof![
+        proptest::sample::select(samples::decisions()),
+        ".{0,12}".prop_map(Decision::Kept),
+        ".{0,12}".prop_map(Decision::Combined),
+    ];
+    (numbers, vec(replica, 0..4), decision).prop_map(
+        |((coordinator, token, partition, layout, needed), replicas, decision)| Explain {
+            coordinator: NodeId(coordinator),
+            token: Token(token),
+            partition: PartitionId(partition),
+            layout,
+            needed,
+            replicas,
+            decision,
+        },
+    )
+}
+
+fn explained() -> impl Strategy<Value = Option<Box<Explain>>> {
+    option::of(explain().prop_map(Box::new))
+}
+
+fn get_answer() -> impl Strategy<Value = GetAnswer> {
+    let sibling = (blob(), dot(), any::<u64>());
+    let sibling = sibling.prop_map(|(value, dot, stamp)| Sibling { value, dot, stamp: Stamp(stamp) });
+    (vec(sibling, 0..4), token(), explained()).prop_map(|(values, context, explain)| GetAnswer {
+        values,
+        context,
+        explain,
+    })
+}
+
+fn got() -> impl Strategy<Value = Result<GetAnswer, Error>> {
+    prop_oneof![get_answer().prop_map(Ok), error().prop_map(Err)]
+}
+
+fn put_result() -> impl Strategy<Value = PutResult> {
+    let ack = (any::<u64>(), any::<u64>())
+        .prop_map(|(node, life)| Ack { node: NodeId(node), incarnation: Incarnation(life) });
+    let applied = (option::of(dot()), token(), vec(ack, 0..4), explained());
+    prop_oneof![
+        applied.prop_map(|(dot, context, acks, explain)| PutResult::Applied(PutApplied {
+            dot,
+            context,
+            acks,
+            explain
+        })),
+        error().prop_map(PutResult::NotApplied),
+        error().prop_map(PutResult::Indeterminate),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = AnswerBody> {
+    let read = prop_oneof![
+        Just(ReadAnswer::Absent),
+        Just(ReadAnswer::Unchanged),
+        blob().prop_map(ReadAnswer::Record),
+        (any::<u64>(), blob()).prop_map(|(damage, record)| ReadAnswer::Recovering(damage, record)),
+        any::<u64>().prop_map(ReadAnswer::Damaged),
+        kind().prop_map(ReadAnswer::Refused),
+    ];
+    let write = prop_oneof![
+        Just(WriteAnswer::Committed),
+        kind().prop_map(WriteAnswer::Refused),
+        Just(WriteAnswer::Unknown)
+    ];
+    prop_oneof![
+        error().prop_map(AnswerBody::Refused),
+        vec(read, 0..6).prop_map(AnswerBody::Read),
+        vec(write, 0..6).prop_map(AnswerBody::Write),
+        put_result().prop_map(|result| AnswerBody::Forward(ForwardAnswer { result })),
+        Just(AnswerBody::Buckets(samples::table())),
+        Just(AnswerBody::Done),
+        got().prop_map(AnswerBody::Get),
+        put_result().prop_map(AnswerBody::Put),
+        vec(got(), 0..4).prop_map(AnswerBody::GetMany),
+        vec(put_result(), 0..4).prop_map(AnswerBody::PutMany),
+        Just(AnswerBody::Status(Box::new(samples::status()))),
+    ]
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    (any::<u128>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(cluster, layout, incarnation, clock, buckets)| Header {
+            cluster: ClusterId(cluster),
+            layout,
+            incarnation: Incarnation(incarnation),
+            clock: Stamp(clock),
+            buckets,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn requests_round_trip(header in header(), body in request()) {
+        let request = Request { header, body };
+        prop_assert_eq!(decode_request(&encode_request(&request)), Ok(request));
+    }
+
+    #[test]
+    fn answers_round_trip(header in header(), body in answer()) {
+        let answer = Answer { header, body };
+        prop_assert_eq!(decode_answer(&encode_answer(&answer)), Ok(answer));
+    }
+}

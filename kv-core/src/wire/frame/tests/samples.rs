@@ -1,0 +1,480 @@
+//! One message of every variant that travels. The lists of names are made from exhaustive matches: a variant without a name does not
+//! compile, a name without a message fails the golden test.
+
+use bytes::Bytes;
+
+use crate::bucket::{BucketProperties, BucketTable, Quorum, QuorumMode};
+use crate::causality::{Actor, ContextToken, Dot, Stamp};
+use crate::command::{
+    Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
+    PutMany, PutResult, ReadOptions, Replace, ReplicaState, Sibling, WriteOptions,
+};
+use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
+use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token};
+use crate::key::Key;
+use crate::layout::{Layout, LayoutDraft, Member, Partitioning, Placement};
+use crate::limits::Limits;
+use crate::partitioner::Xxh3Partitioner;
+use crate::replication::{PlacementAnswer, PlacementRequest, ReplicationStrategy};
+use crate::storage::{Durability, StorageStats};
+use crate::wire::{
+    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, ReadAnswer,
+    ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
+};
+
+macro_rules! variants {
+    ($name:ident, $all:ident, $type:ty: $($text:literal = $pattern:pat,)*) => {
+        pub(super) const $all: &[&str] = &[$($text,)*];
+        pub(super) fn $name(value: &$type) -> &'static str {
+            match value { $($pattern => $text,)* }
+        }
+    };
+}
+
+variants! { request_name, REQUESTS, RequestBody:
+    "read" = RequestBody::Read(_),
+    "write" = RequestBody::Write(_),
+    "forward" = RequestBody::Forward(_),
+    "merge_buckets" = RequestBody::MergeBuckets(_),
+    "join" = RequestBody::Join(..),
+    "get" = RequestBody::Get(_),
+    "put" = RequestBody::Put(_),
+    "get_many" = RequestBody::GetMany(_),
+    "put_many" = RequestBody::PutMany(_),
+    "cluster" = RequestBody::Cluster,
+    "status" = RequestBody::Status,
+    "init" = RequestBody::Init,
+    "change_bucket" = RequestBody::ChangeBucket(_),
+}
+
+variants! { answer_name, ANSWERS, AnswerBody:
+    "refused" = AnswerBody::Refused(_),
+    "read" = AnswerBody::Read(_),
+    "write" = AnswerBody::Write(_),
+    "forward" = AnswerBody::Forward(_),
+    "buckets" = AnswerBody::Buckets(_),
+    "done" = AnswerBody::Done,
+    "get" = AnswerBody::Get(_),
+    "put" = AnswerBody::Put(_),
+    "get_many" = AnswerBody::GetMany(_),
+    "put_many" = AnswerBody::PutMany(_),
+    "cluster" = AnswerBody::Cluster(_),
+    "status" = AnswerBody::Status(_),
+}
+
+variants! { replace_name, REPLACES, Replace:
+    "overwrite" = Replace::Overwrite,
+    "context" = Replace::Context(_),
+    "nothing" = Replace::Nothing,
+}
+
+variants! { quorum_name, QUORUMS, Quorum:
+    "one" = Quorum::One,
+    "majority" = Quorum::Majority,
+    "all" = Quorum::All,
+    "count" = Quorum::Count(_),
+}
+
+variants! { mode_name, MODES, QuorumMode:
+    "strict" = QuorumMode::Strict,
+    "sloppy" = QuorumMode::Sloppy,
+}
+
+variants! { durability_name, DURABILITIES, Durability:
+    "buffered" = Durability::Buffered,
+    "synced" = Durability::Synced,
+}
+
+variants! { change_name, CHANGES, BucketChange:
+    "create" = BucketChange::Create(..),
+    "set" = BucketChange::Set(..),
+    "delete" = BucketChange::Delete(_),
+}
+
+variants! { read_answer_name, READ_ANSWERS, ReadAnswer:
+    "absent" = ReadAnswer::Absent,
+    "unchanged" = ReadAnswer::Unchanged,
+    "record" = ReadAnswer::Record(_),
+    "recovering" = ReadAnswer::Recovering(..),
+    "damaged" = ReadAnswer::Damaged(_),
+    "refused" = ReadAnswer::Refused(_),
+}
+
+variants! { write_answer_name, WRITE_ANSWERS, WriteAnswer:
+    "committed" = WriteAnswer::Committed,
+    "refused" = WriteAnswer::Refused(_),
+    "unknown" = WriteAnswer::Unknown,
+}
+
+variants! { put_result_name, PUT_RESULTS, PutResult:
+    "applied" = PutResult::Applied(_),
+    "not_applied" = PutResult::NotApplied(_),
+    "indeterminate" = PutResult::Indeterminate(_),
+}
+
+variants! { state_name, STATES, ReplicaState:
+    "not_asked" = ReplicaState::NotAsked,
+    "waiting" = ReplicaState::Waiting,
+    "answered" = ReplicaState::Answered,
+    "recovering" = ReplicaState::Recovering,
+    "committed" = ReplicaState::Committed(_),
+    "failed" = ReplicaState::Failed(_),
+}
+
+variants! { decision_name, DECISIONS, Decision:
+    "not_found" = Decision::NotFound,
+    "deleted" = Decision::Deleted,
+    "only_version" = Decision::OnlyVersion,
+    "siblings" = Decision::Siblings,
+    "kept" = Decision::Kept(_),
+    "combined" = Decision::Combined(_),
+    "written" = Decision::Written,
+}
+
+pub(super) fn header() -> Header {
+    Header {
+        cluster: ClusterId(0x0123_4567_89ab_cdef_0011_2233_4455_6677),
+        layout: 300,
+        incarnation: Incarnation(0x0102_0304_0506_0708),
+        clock: Stamp::from_millis(1_700_000_000_000),
+        buckets: 0xfeed,
+    }
+}
+
+pub(super) fn key(text: &str) -> Key {
+    Key::try_from(text).unwrap()
+}
+
+fn token(bytes: &'static [u8]) -> ContextToken {
+    ContextToken::from_bytes(Bytes::from_static(bytes))
+}
+
+fn dot(counter: u64) -> Dot {
+    Dot { actor: Actor { incarnation: Incarnation(0x1122_3344_5566_7788), birth: 3 }, counter }
+}
+
+pub(super) fn read_items() -> Vec<ReadItem> {
+    let item = |unless| ReadItem { bucket: BucketId(1), epoch: Epoch(7), key: key("k"), unless };
+    vec![item(None), item(Some(0xabcd))]
+}
+
+pub(super) fn write_items() -> Vec<WriteItem> {
+    let sources =
+        vec![Source { node: NodeId(1), complete: true }, Source { node: NodeId(2), complete: false }];
+    vec![WriteItem {
+        bucket: BucketId(2),
+        epoch: Epoch(0),
+        key: key("key"),
+        record: Bytes::from_static(b"record"),
+        heal: Some(Heal { damage: 77, sources }),
+    }]
+}
+
+pub(super) fn forward() -> Forward {
+    Forward {
+        receiver: Incarnation(9),
+        id: 1_000,
+        floor: 998,
+        bucket: BucketId(1),
+        key: key("k"),
+        value: Some(Bytes::from_static(b"v")),
+        context: token(b"ctx"),
+        options: write_options(Quorum::Count(2), QuorumMode::Strict),
+    }
+}
+
+pub(super) fn write_options(w: Quorum, mode: QuorumMode) -> WriteOptions {
+    WriteOptions { w: Some(w), r: None, quorum: Some(mode), timeout_ms: Some(2_000), explain: true }
+}
+
+fn read_options(r: Option<Quorum>) -> ReadOptions {
+    ReadOptions { r, timeout_ms: Some(250), explain: false }
+}
+
+pub(super) fn properties(durability: Durability) -> BucketProperties {
+    BucketProperties {
+        n: 5,
+        r: Quorum::One,
+        w: Quorum::All,
+        w_min: 2,
+        quorum: QuorumMode::Strict,
+        resolver: "siblings".into(),
+        durability,
+        value_bytes_max: Some(1_000),
+        siblings_max: None,
+    }
+}
+
+pub(super) fn table() -> BucketTable {
+    let mut table = BucketTable::default();
+    let limits = Limits { frame_bytes_max: 100 << 20, ..Limits::default() };
+    for (name, id) in [("carts", 77), ("gone", 78)] {
+        let properties = properties(Durability::Buffered);
+        table.set(name, properties, BucketId(id), Stamp(500), &limits).unwrap();
+    }
+    table.delete("gone", Stamp(600)).unwrap();
+    table
+}
+
+/// Places by rotation, so that golden bytes do not depend on the placement that a release thinks best.
+#[derive(Debug)]
+struct Rotation;
+
+impl ReplicationStrategy for Rotation {
+    fn name(&self) -> String {
+        "rotation".into()
+    }
+
+    fn place(&self, request: &PlacementRequest<'_>) -> PlacementAnswer {
+        let ids: Vec<NodeId> = request.members.iter().map(|member| member.id).collect();
+        let lists = (0..request.partitioning.count() as usize).map(|partition| {
+            let mut list = ids.clone();
+            list.rotate_left(partition % ids.len());
+            list
+        });
+        let lists: Vec<Vec<NodeId>> = lists.collect();
+        let placement = Placement::from_lists(lists.iter().map(Vec::as_slice)).unwrap();
+        PlacementAnswer { placement, unmet: Vec::new() }
+    }
+
+    fn balance(&self) -> f64 {
+        2.0
+    }
+
+    fn movement(&self) -> f64 {
+        2.0
+    }
+}
+
+pub(super) fn layout() -> Layout {
+    let members = [1, 2, 300]
+        .map(|id| Member { zone: format!("z{id}"), ..Member::new(NodeId(id), format!("host{id}:7380")) });
+    let draft = LayoutDraft {
+        cluster: header().cluster,
+        members: members.into(),
+        partitioning: Partitioning::new(4).unwrap(),
+        replicas: 3,
+    };
+    Layout::first(draft, &Xxh3Partitioner, &Rotation).unwrap().0
+}
+
+/// One request of every variant, and of every variant of what is in it.
+pub(super) fn requests() -> Vec<(String, RequestBody)> {
+    let mut list = vec![
+        RequestBody::Read(read_items()),
+        RequestBody::Write(write_items()),
+        RequestBody::Forward(forward()),
+        RequestBody::MergeBuckets(table()),
+        RequestBody::Join(Box::new(layout()), *b"0123456789abcdef", BucketTable::default()),
+        RequestBody::Get(Get { bucket: "default".into(), key: key("k"), options: read_options(None) }),
+        RequestBody::Put(Put::delete("redis", key("k"))),
+        RequestBody::GetMany(GetMany {
+            bucket: "b".into(),
+            keys: vec![key("a"), key("b")],
+            options: read_options(None),
+        }),
+        RequestBody::PutMany(PutMany {
+            bucket: "b".into(),
+            puts: vec![
+                (key("a"), Some(Bytes::from_static(b"1")), Replace::Nothing),
+                (key("b"), None, Replace::Context(token(b"seen"))),
+            ],
+            options: WriteOptions::default(),
+        }),
+        RequestBody::Cluster,
+        RequestBody::Status,
+        RequestBody::Init,
+        RequestBody::ChangeBucket(BucketChange::Delete("b".into())),
+    ];
+    let mut named: Vec<(String, RequestBody)> =
+        list.drain(..).map(|body| (format!("request {}", request_name(&body)), body)).collect();
+    for replace in [Replace::Overwrite, Replace::Context(token(b"ctx")), Replace::Nothing] {
+        let name = format!("request put replace {}", replace_name(&replace));
+        named.push((name, RequestBody::Put(Put { replace, ..Put::new("default", key("k"), "value") })));
+    }
+    for quorum in [Quorum::One, Quorum::Majority, Quorum::All, Quorum::Count(2)] {
+        let get = Get { bucket: "b".into(), key: key("k"), options: read_options(Some(quorum)) };
+        named.push((format!("request get quorum {}", quorum_name(&quorum)), RequestBody::Get(get)));
+    }
+    for mode in [QuorumMode::Strict, QuorumMode::Sloppy] {
+        let options = write_options(Quorum::Majority, mode);
+        let put = Put { options, ..Put::new("b", key("k"), "value") };
+        named.push((format!("request put mode {}", mode_name(&mode)), RequestBody::Put(put)));
+    }
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let change = BucketChange::Create("b".into(), properties(durability));
+        let name = format!("request change_bucket durability {}", durability_name(&durability));
+        named.push((name, RequestBody::ChangeBucket(change)));
+    }
+    let changes = [
+        BucketChange::Create("b".into(), BucketProperties::default()),
+        BucketChange::Set("b".into(), BucketProperties::default()),
+        BucketChange::Delete("b".into()),
+    ];
+    for change in changes {
+        let name = format!("request change_bucket {}", change_name(&change));
+        named.push((name, RequestBody::ChangeBucket(change)));
+    }
+    named
+}
+
+pub(super) fn error() -> Error {
+    let causes = vec![
+        Cause { node: NodeId(2), kind: ErrorKind::ConnectionFailed },
+        Cause { node: NodeId(3), kind: ErrorKind::Damaged },
+    ];
+    Error::new(ErrorKind::Unavailable, "too few").with_quorum(QuorumShortfall { needed: 2, got: 1, causes })
+}
+
+pub(super) fn read_answers() -> Vec<ReadAnswer> {
+    vec![
+        ReadAnswer::Absent,
+        ReadAnswer::Unchanged,
+        ReadAnswer::Record(Bytes::from_static(b"record")),
+        ReadAnswer::Recovering(0x0102_0304, Bytes::from_static(b"part")),
+        ReadAnswer::Damaged(u64::MAX),
+        ReadAnswer::Refused(ErrorKind::FrameTooLarge),
+    ]
+}
+
+pub(super) fn write_answers() -> Vec<WriteAnswer> {
+    vec![WriteAnswer::Committed, WriteAnswer::Refused(ErrorKind::NotOwner), WriteAnswer::Unknown]
+}
+
+pub(super) fn states() -> Vec<ReplicaState> {
+    vec![
+        ReplicaState::NotAsked,
+        ReplicaState::Waiting,
+        ReplicaState::Answered,
+        ReplicaState::Recovering,
+        ReplicaState::Committed(Incarnation(5)),
+        ReplicaState::Failed(ErrorKind::DeadlineExceeded),
+    ]
+}
+
+pub(super) fn decisions() -> Vec<Decision> {
+    vec![
+        Decision::NotFound,
+        Decision::Deleted,
+        Decision::OnlyVersion,
+        Decision::Siblings,
+        Decision::Kept("last_write_wins".into()),
+        Decision::Combined("union".into()),
+        Decision::Written,
+    ]
+}
+
+pub(super) fn explain(state: ReplicaState, decision: Decision) -> Explain {
+    let version = |value_bytes, won| ExplainedVersion { dot: dot(4), stamp: Stamp(70_000), value_bytes, won };
+    Explain {
+        coordinator: NodeId(1),
+        token: Token(u64::MAX),
+        partition: PartitionId(1_023),
+        layout: 2,
+        needed: 2,
+        replicas: vec![ExplainedReplica {
+            node: NodeId(3),
+            state,
+            versions: vec![version(Some(300), true), version(None, false)],
+            repaired: true,
+        }],
+        decision,
+    }
+}
+
+pub(super) fn get_answer(explain: Option<Explain>) -> GetAnswer {
+    let value = Bytes::from_static(b"value");
+    GetAnswer {
+        values: vec![Sibling { value, dot: dot(1), stamp: Stamp(1 << 40) }],
+        context: token(b"context"),
+        explain: explain.map(Box::new),
+    }
+}
+
+pub(super) fn put_results() -> Vec<PutResult> {
+    let applied = PutApplied {
+        dot: Some(dot(2)),
+        context: token(b"context"),
+        acks: vec![Ack { node: NodeId(1), incarnation: Incarnation(6) }],
+        explain: None,
+    };
+    vec![
+        PutResult::Applied(applied),
+        PutResult::NotApplied(Error::new(ErrorKind::ValueTooLarge, "large")),
+        PutResult::Indeterminate(error()),
+    ]
+}
+
+pub(super) fn status() -> NodeStatus {
+    NodeStatus {
+        node: NodeId(2),
+        release: "0.1.0".into(),
+        uptime_s: 86_400,
+        cluster: Some(header().cluster),
+        layout: 1,
+        incarnation: Incarnation(4),
+        trouble: "disk".into(),
+        storage: StorageStats {
+            entries: 10,
+            bytes_used: 4_096,
+            bytes_free: Some(1 << 30),
+            syncs: 3,
+            batches: 5,
+        },
+        operations: 2,
+        mutations: 1,
+        clock_distance_ms: 12,
+        counters: vec![("gets_answered".into(), 7)],
+        peers: vec![(NodeId(1), None), (NodeId(3), Some(true))],
+    }
+}
+
+/// One answer of every variant, and of every variant of what is in it.
+pub(super) fn answers() -> Vec<(String, AnswerBody)> {
+    let nothing = PutApplied { dot: None, context: token(b""), acks: Vec::new(), explain: None };
+    let list = [
+        AnswerBody::Refused(error()),
+        AnswerBody::Read(read_answers()),
+        AnswerBody::Write(write_answers()),
+        AnswerBody::Forward(ForwardAnswer { result: PutResult::Applied(nothing) }),
+        AnswerBody::Buckets(table()),
+        AnswerBody::Done,
+        AnswerBody::Get(Ok(get_answer(None))),
+        AnswerBody::Put(PutResult::NotApplied(error())),
+        AnswerBody::GetMany(vec![Ok(GetAnswer::default()), Err(error())]),
+        AnswerBody::PutMany(put_results()),
+        AnswerBody::Cluster(Box::new(ClusterInfo { layout: Some(layout()), buckets: table() })),
+        AnswerBody::Status(Box::new(status())),
+    ];
+    let mut named: Vec<(String, AnswerBody)> =
+        list.into_iter().map(|body| (format!("answer {}", answer_name(&body)), body)).collect();
+    named.push(("answer get error".into(), AnswerBody::Get(Err(error()))));
+    let empty = ClusterInfo { layout: None, buckets: BucketTable::default() };
+    named.push(("answer cluster without layout".into(), AnswerBody::Cluster(Box::new(empty))));
+    for answer in read_answers() {
+        let name = format!("answer read {}", read_answer_name(&answer));
+        named.push((name, AnswerBody::Read(vec![answer])));
+    }
+    for answer in write_answers() {
+        let name = format!("answer write {}", write_answer_name(&answer));
+        named.push((name, AnswerBody::Write(vec![answer])));
+    }
+    for result in put_results() {
+        named.push((format!("answer put {}", put_result_name(&result)), AnswerBody::Put(result)));
+    }
+    for state in states() {
+        let explain = explain(state, Decision::OnlyVersion);
+        let body = AnswerBody::Get(Ok(get_answer(Some(explain))));
+        named.push((format!("answer get state {}", state_name(&state)), body));
+    }
+    for decision in decisions() {
+        let name = format!("answer get decision {}", decision_name(&decision));
+        let explain = explain(ReplicaState::Answered, decision);
+        named.push((name, AnswerBody::Get(Ok(get_answer(Some(explain))))));
+    }
+    for kind in ErrorKind::ALL {
+        let body = AnswerBody::Write(vec![WriteAnswer::Refused(*kind)]);
+        named.push((format!("answer write refused {}", kind.name()), body));
+    }
+    named
+}

@@ -1,0 +1,63 @@
+//! The tests of this folder bite: each of these breaks of the node fails the test that is named beside it.
+
+use std::panic::catch_unwind;
+
+use kv_core::mutants::{Mutant, choose};
+
+use crate::{batches, damage, deadlines, forwarding, gets, lives, puts};
+
+const CAUGHT: &[(Mutant, fn())] = &[
+    (Mutant::ContinuesCounterOfRepairedRecord, damage::a_record_that_others_gave_back_is_not_gone_on_with),
+    (Mutant::KeepsActorAfterFailedCommit, lives::a_failed_commit_begins_a_new_life_before_the_next_dot),
+    (Mutant::PutAnswerCoversRecord, puts::a_put_with_a_context_replaces_what_was_read_and_covers_no_sibling),
+    (Mutant::DamagedCountsAsMissing, damage::a_damaged_record_does_not_count_as_absent),
+    (Mutant::WriteClearsDamage, damage::a_write_keeps_the_mark_of_the_damage_until_the_record_is_whole),
+    (Mutant::WriteClearsDamage, damage::a_replicated_write_does_not_make_a_damaged_record_whole),
+    (Mutant::BlindPutReplaces, puts::blind_puts_replace_nothing),
+    (Mutant::AcknowledgesBeforeCommit, lives::nothing_is_acknowledged_before_it_is_committed),
+    (Mutant::FailedCommitCountsAsCommit, lives::nothing_is_acknowledged_before_it_is_committed),
+    (Mutant::FailedCommitCountsAsCommit, lives::a_peer_whose_commit_failed_has_not_acknowledged),
+    (Mutant::ForgetsW, puts::a_put_that_too_few_can_commit_may_appear),
+    (Mutant::ForgetsR, gets::a_get_waits_for_as_many_as_it_asks_for),
+    (Mutant::DuplicatedAnswerCountsTwice, puts::an_answer_that_comes_again_counts_once),
+    (
+        Mutant::StampsBelowContext,
+        puts::a_put_is_stamped_above_its_context_where_the_coordinator_has_no_record,
+    ),
+    (Mutant::MergeCapsSiblings, puts::the_coordinator_refuses_too_many_siblings_and_a_merge_never_does),
+    (Mutant::MergeOverwrites, puts::what_an_owner_is_sent_is_merged_with_what_it_has),
+    (Mutant::SendsVersionInsteadOfRecord, puts::whole_records_travel),
+    (Mutant::RecoveringVotes, damage::a_write_keeps_the_mark_of_the_damage_until_the_record_is_whole),
+    (Mutant::ForwardRunsTwice, forwarding::a_request_that_arrives_twice_is_run_once),
+    (Mutant::DeleteRemovesRecord, puts::a_delete_leaves_a_tombstone_that_late_copies_do_not_survive),
+    (Mutant::ContextOmitsTombstones, puts::a_delete_of_nothing_writes_nothing),
+    (Mutant::TimedOutPutSaysNotApplied, deadlines::while_it_waits_for_acknowledgements_it_may_appear),
+    (Mutant::OverwriteReadsOneReplica, puts::an_overwrite_sees_what_a_quorum_holds),
+    (Mutant::ContextIsRoundedUp, puts::a_context_covers_no_dot_between_those_that_were_read),
+    (Mutant::MergeDropsPasts, puts::a_delete_leaves_a_tombstone_that_late_copies_do_not_survive),
+    (Mutant::StaleSourcesHeal, damage::what_an_owner_said_before_the_damage_heals_nothing),
+    (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
+];
+
+#[test]
+fn every_mutant_is_caught_by_its_test() {
+    let mut survivors = Vec::new();
+    for (mutant, test) in CAUGHT {
+        test();
+        choose(Some(*mutant));
+        let caught = catch_unwind(test).is_err();
+        choose(None);
+        if !caught {
+            survivors.push(*mutant);
+        }
+    }
+    assert!(survivors.is_empty(), "{survivors:?} pass");
+}
+
+#[test]
+fn every_mutant_has_its_test() {
+    let tested = |mutant: &Mutant| CAUGHT.iter().any(|(caught, _)| caught == mutant);
+    let untested: Vec<_> = Mutant::ALL.iter().filter(|mutant| !tested(mutant)).collect();
+    // Incarnations are drawn by whoever drives the machine.
+    assert_eq!(untested, [&Mutant::ReusesIncarnationAfterRestart]);
+}

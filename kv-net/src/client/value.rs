@@ -1,0 +1,450 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use kv_core::causality::Stamp;
+use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
+use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::{ClusterId, Incarnation};
+use kv_core::transport::CallError;
+use kv_core::wire::{
+    Answer, AnswerBody, BucketChange, ClusterInfo, Header, NodeStatus, Request, RequestBody, decode_answer,
+    encode_request,
+};
+
+use crate::client::ClientBuilder;
+use crate::client::health::Health;
+use crate::client::routing::{Route, Routing};
+use crate::transport::ClientTransport;
+
+/// A share of an operation's time that one node is given before a read is tried at the next.
+const ATTEMPTS: u32 = 3;
+
+/// Pause before all nodes are tried again, when every one of them could not help.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A client of a cluster. Cheap to clone; clones share connections.
+///
+/// A get is retried at other nodes until its time is up. A put is retried where the error says that nothing was written; a put that may have been
+/// written is [`PutResult::Indeterminate`] and is never retried by itself.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    builder: ClientBuilder,
+    transport: Arc<dyn ClientTransport>,
+    routing: ArcSwapOption<Routing>,
+    health: Health,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Client {
+    /// Begins to put a client together.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(super) fn new(builder: ClientBuilder, transport: Arc<dyn ClientTransport>) -> Self {
+        let inner = Inner {
+            builder,
+            transport,
+            routing: ArcSwapOption::empty(),
+            health: Health::default(),
+            refreshing: tokio::sync::Mutex::new(()),
+        };
+        Client { inner: Arc::new(inner) }
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    ///
+    /// What the node says, or [`ErrorKind::Unavailable`] with the last node's reason when none could help in time.
+    pub async fn get(&self, mut get: Get) -> Result<GetAnswer, Error> {
+        let end = self.end(get.options.timeout_ms);
+        let routing = self.inner.routing().await?;
+        let route = routing.route(&get.bucket, &get.key, &self.inner.health);
+        get.options.timeout_ms = None;
+        let body = RequestBody::Get(get);
+        match self.inner.read(&routing, route, body, end).await? {
+            AnswerBody::Get(result) => result,
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Writes or deletes a key.
+    pub async fn put(&self, put: Put) -> PutResult {
+        let end = self.end(put.options.timeout_ms);
+        let routing = match self.inner.routing().await {
+            Ok(routing) => routing,
+            Err(error) => return PutResult::NotApplied(error),
+        };
+        let route = routing.route(&put.bucket, &put.key, &self.inner.health);
+        let judge = |body| match body {
+            AnswerBody::Put(result) => result,
+            AnswerBody::Refused(error) => PutResult::NotApplied(error),
+            _ => PutResult::Indeterminate(unexpected()),
+        };
+        self.inner
+            .write(
+                &routing,
+                route,
+                end,
+                |left| with_timeout(&put, left),
+                judge,
+                PutResult::as_not_applied,
+                Failed::into_result,
+            )
+            .await
+    }
+
+    /// Reads many keys, each for itself.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request as a whole, or why no node could take it.
+    pub async fn get_many(&self, mut get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
+        let end = self.end(get.options.timeout_ms);
+        let routing = self.inner.routing().await?;
+        let route = routing.any(&self.inner.health);
+        get.options.timeout_ms = None;
+        match self.inner.read(&routing, route, RequestBody::GetMany(get), end).await? {
+            AnswerBody::GetMany(results) => Ok(results),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Writes many keys, each for itself.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request as a whole; nothing was written.
+    pub async fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
+        let end = self.end(put.options.timeout_ms);
+        let routing = self.inner.routing().await?;
+        let route = routing.any(&self.inner.health);
+        let count = put.puts.len();
+        let all_unknown =
+            move |error: Error| Ok((0..count).map(|_| PutResult::Indeterminate(error.clone())).collect());
+        let judge = move |body| match body {
+            AnswerBody::PutMany(results) => Ok(results),
+            AnswerBody::Refused(error) => Err(error),
+            _ => all_unknown(unexpected()),
+        };
+        let failed = move |failed| match failed {
+            Failed::NothingWritten(error) => Err(error),
+            Failed::Unknown(error) => all_unknown(error),
+        };
+        let request = |left: Duration| {
+            let mut put = put.clone();
+            put.options.timeout_ms = Some(millis(left));
+            RequestBody::PutMany(put)
+        };
+        self.inner.write(&routing, route, end, request, judge, |result| result.as_ref().err(), failed).await
+    }
+
+    /// The layout and the buckets, asked anew.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if no seed answers.
+    pub async fn cluster(&self) -> Result<ClusterInfo, Error> {
+        Ok(self.inner.refresh().await?.info.clone())
+    }
+
+    /// How the node at `address` is.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not answer.
+    pub async fn status(&self, address: &str) -> Result<NodeStatus, Error> {
+        match self.inner.ask(address, RequestBody::Status, self.inner.builder.timeout).await? {
+            AnswerBody::Status(status) => Ok(*status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Has the node at `address` make version 1 of the layout from the members in its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Names the member that does not join and why; may be repeated.
+    pub async fn init(&self, address: &str) -> Result<ClusterInfo, Error> {
+        let patience = self.inner.builder.timeout.max(Duration::from_secs(30));
+        match self.inner.ask(address, RequestBody::Init, patience).await? {
+            AnswerBody::Cluster(info) => Ok(*info),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Changes the bucket table of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the change, or why it could not be made.
+    pub async fn change_bucket(&self, change: BucketChange) -> Result<(), Error> {
+        let routing = self.inner.routing().await?;
+        let mut last = None;
+        for address in routing.any(&self.inner.health) {
+            let body = RequestBody::ChangeBucket(change.clone());
+            match self.inner.ask(&address, body, self.inner.builder.timeout).await {
+                Ok(_) => {
+                    // What this client knows of the buckets is out of date.
+                    self.inner.refresh().await?;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionFailed => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_node))
+    }
+
+    /// Closes the connections.
+    pub async fn shut_down(&self) {
+        self.inner.transport.shut_down(Duration::from_secs(1)).await;
+    }
+
+    fn end(&self, timeout_ms: Option<u32>) -> Instant {
+        let timeout = timeout_ms.map_or(self.inner.builder.timeout, |ms| Duration::from_millis(ms.into()));
+        Instant::now() + timeout
+    }
+}
+
+impl Inner {
+    async fn routing(&self) -> Result<Arc<Routing>, Error> {
+        match self.routing.load_full() {
+            Some(routing) => Ok(routing),
+            None => self.refresh().await,
+        }
+    }
+
+    /// Asks the seeds, and the nodes known already, what the cluster looks like.
+    async fn refresh(&self) -> Result<Arc<Routing>, Error> {
+        let _refreshing = self.refreshing.lock().await;
+        let known = self.routing.load_full();
+        let mut addresses: Vec<Arc<str>> =
+            known.map(|routing| routing.any(&self.health).into_vec()).unwrap_or_default();
+        addresses.extend(self.builder.seeds.iter().map(|seed| seed.as_str().into()));
+        let mut last = None;
+        for address in addresses {
+            let patience = self.builder.timeout.min(Duration::from_secs(2));
+            match self.ask(&address, RequestBody::Cluster, patience).await {
+                Ok(AnswerBody::Cluster(info)) if info.layout.is_some() => {
+                    let routing = Arc::new(Routing::new(*info, &self.builder.partitioners));
+                    self.routing.store(Some(routing.clone()));
+                    return Ok(routing);
+                }
+                Ok(_) => {
+                    let message =
+                        format!("the node at {address} belongs to no cluster yet: run kv cluster init");
+                    last = Some(Error::new(ErrorKind::Unavailable, message));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_node))
+    }
+
+    /// One request to one node; an answer that refuses it is an error.
+    async fn ask(&self, address: &str, body: RequestBody, patience: Duration) -> Result<AnswerBody, Error> {
+        let cluster = self
+            .routing
+            .load()
+            .as_ref()
+            .and_then(|routing| routing.info.layout.as_ref().map(|l| l.cluster()));
+        let answer = self.call(cluster, address, &body, patience).await;
+        match answer.map_err(|error| explain(&error, address))?.body {
+            AnswerBody::Refused(error) => Err(error),
+            body => Ok(body),
+        }
+    }
+
+    async fn call(
+        &self,
+        cluster: Option<ClusterId>,
+        address: &str,
+        body: &RequestBody,
+        patience: Duration,
+    ) -> Result<Answer, CallError> {
+        let header = Header {
+            cluster: cluster.unwrap_or(ClusterId(0)),
+            layout: 0,
+            incarnation: Incarnation(0),
+            clock: Stamp(0),
+            buckets: 0,
+        };
+        let frame = encode_request(&Request { header, body: body.clone() });
+        let answer = self.transport.call(address, frame, patience).await?;
+        decode_answer(&answer).map_err(|error| CallError::NoAnswer(error.kind(), error.message().to_string()))
+    }
+
+    /// Tries a read at one node after the other, each for a share of the time, until one answers.
+    async fn read(
+        &self,
+        routing: &Arc<Routing>,
+        route: Route,
+        body: RequestBody,
+        end: Instant,
+    ) -> Result<AnswerBody, Error> {
+        let cluster = routing.info.layout.as_ref().map(|layout| layout.cluster());
+        let share = end.saturating_duration_since(Instant::now()) / ATTEMPTS;
+        let mut last = None;
+        loop {
+            for address in &route {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(last.unwrap_or_else(timed_out));
+                }
+                let body = with_read_timeout(&body, left.min(share));
+                match self.call(cluster, address, &body, left.min(share)).await {
+                    Ok(answer) => {
+                        self.health.answered(address);
+                        self.notice(routing, &answer);
+                        match refusal(&answer.body) {
+                            Some(error) if error.is_retryable() => {
+                                if error.kind() == ErrorKind::ShuttingDown {
+                                    self.health.failed(address);
+                                }
+                                last = Some(error.clone());
+                            }
+                            Some(error) => return Err(error.clone()),
+                            None => return Ok(answer.body),
+                        }
+                    }
+                    Err(error) => {
+                        self.health.failed(address);
+                        last = Some(explain(&error, address));
+                    }
+                }
+            }
+            self.pause(end).await;
+        }
+    }
+
+    /// Tries a write at one node after the other until one takes it; never again after it may have been written.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller per kind of write, each with its own idea of a result"
+    )]
+    async fn write<R>(
+        &self,
+        routing: &Arc<Routing>,
+        route: Route,
+        end: Instant,
+        request: impl Fn(Duration) -> RequestBody,
+        judge: impl Fn(AnswerBody) -> R,
+        refused: impl Fn(&R) -> Option<&Error>,
+        failed: impl Fn(Failed) -> R,
+    ) -> R {
+        let cluster = routing.info.layout.as_ref().map(|layout| layout.cluster());
+        let mut last = None;
+        loop {
+            for address in &route {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return failed(Failed::NothingWritten(last.unwrap_or_else(timed_out)));
+                }
+                match self.call(cluster, address, &request(left), left).await {
+                    Ok(answer) => {
+                        self.health.answered(address);
+                        self.notice(routing, &answer);
+                        let result = judge(answer.body);
+                        match refused(&result) {
+                            Some(error) if error.is_retryable() => {
+                                if error.kind() == ErrorKind::ShuttingDown {
+                                    self.health.failed(address);
+                                }
+                                last = Some(error.clone());
+                            }
+                            _ => return result,
+                        }
+                    }
+                    Err(error @ CallError::NotSent(..)) => {
+                        self.health.failed(address);
+                        last = Some(explain(&error, address));
+                    }
+                    Err(error @ CallError::NoAnswer(..)) => {
+                        self.health.failed(address);
+                        return failed(Failed::Unknown(explain(&error, address)));
+                    }
+                }
+            }
+            self.pause(end).await;
+        }
+    }
+
+    async fn pause(&self, end: Instant) {
+        let left = end.saturating_duration_since(Instant::now());
+        tokio::time::sleep(PAUSE.min(left)).await;
+    }
+
+    /// Learns a new layout from the node that just said it has one.
+    fn notice(&self, routing: &Arc<Routing>, answer: &Answer) {
+        if answer.header.layout > routing.version() {
+            self.routing.store(None);
+        }
+    }
+}
+
+/// A write that no node answered.
+enum Failed {
+    NothingWritten(Error),
+    Unknown(Error),
+}
+
+impl Failed {
+    fn into_result(self) -> PutResult {
+        match self {
+            Failed::NothingWritten(error) => PutResult::NotApplied(error),
+            Failed::Unknown(error) => PutResult::Indeterminate(error),
+        }
+    }
+}
+
+fn with_timeout(put: &Put, left: Duration) -> RequestBody {
+    let mut put = put.clone();
+    put.options.timeout_ms = Some(millis(left));
+    RequestBody::Put(put)
+}
+
+fn with_read_timeout(body: &RequestBody, left: Duration) -> RequestBody {
+    let mut body = body.clone();
+    match &mut body {
+        RequestBody::Get(get) => get.options.timeout_ms = Some(millis(left)),
+        RequestBody::GetMany(get) => get.options.timeout_ms = Some(millis(left)),
+        _ => {}
+    }
+    body
+}
+
+/// A node gives up a little before its client does, so that the client hears why.
+fn millis(left: Duration) -> u32 {
+    (left.as_millis() as u64 * 9 / 10).clamp(1, u64::from(u32::MAX)) as u32
+}
+
+fn refusal(body: &AnswerBody) -> Option<&Error> {
+    match body {
+        AnswerBody::Refused(error) | AnswerBody::Get(Err(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn explain(error: &CallError, address: &str) -> Error {
+    Error::new(error.kind(), format!("node at {address}: {error}"))
+}
+
+fn timed_out() -> Error {
+    Error::new(ErrorKind::DeadlineExceeded, "the operation's time was up before any node could be asked")
+}
+
+fn no_node() -> Error {
+    Error::new(ErrorKind::Unavailable, "no node of the cluster is known")
+}
+
+fn unexpected() -> Error {
+    Error::new(ErrorKind::InvalidFrame, "the node answered something else: does it run another release?")
+}

@@ -1,0 +1,280 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kv_core::bucket::BucketTable;
+use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::{BucketId, ClusterId, NodeId};
+use kv_core::layout::{Layout, LayoutDraft, Partitioning};
+use kv_core::replica::{Meta, Mutation, StoreIdentity};
+use kv_core::transport::Sender;
+use kv_core::view::{ClusterSecret, Identity, View};
+use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, RequestBody};
+
+use crate::node::live::Live;
+use crate::node::shared::Shared;
+
+/// How long a member may take to answer what the administration asks of it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Shared {
+    /// Does what changes or tells of the cluster, not of keys.
+    pub(super) async fn administer(self: &Arc<Self>, sender: Sender, body: RequestBody) -> AnswerBody {
+        let result = match body {
+            RequestBody::Cluster => Ok(AnswerBody::Cluster(Box::new(self.cluster_info()))),
+            RequestBody::Status => Ok(AnswerBody::Status(Box::new(self.status()))),
+            RequestBody::Init => self.init().await,
+            RequestBody::Join(..) if sender == Sender::Client => {
+                Err(Error::new(ErrorKind::NotPermitted, "only a member may ask a node to join"))
+            }
+            RequestBody::Join(layout, secret, table) => {
+                self.join(*layout, ClusterSecret(secret), table).await
+            }
+            RequestBody::MergeBuckets(table) => self.merge_table(&table).await.map(AnswerBody::Buckets),
+            RequestBody::ChangeBucket(change) => self.change_bucket(change).await,
+            _ => Err(Error::new(ErrorKind::InvalidFrame, "the request cannot be made here")),
+        };
+        result.unwrap_or_else(AnswerBody::Refused)
+    }
+
+    fn cluster_info(&self) -> ClusterInfo {
+        match self.live.load().as_ref() {
+            Some(live) => ClusterInfo {
+                layout: Some((*live.view.layout).clone()),
+                buckets: (**live.view.table()).clone(),
+            },
+            None => ClusterInfo { layout: None, buckets: BucketTable::default() },
+        }
+    }
+
+    /// Makes version 1 of the layout, has every other member join, and joins itself last: whoever is asked again goes on where this stopped.
+    async fn init(self: &Arc<Self>) -> Result<AnswerBody, Error> {
+        let administration = self.administration.lock().await;
+        let (layout, secret, table) = match self.live.load_full() {
+            Some(live) => {
+                let secret = live.view.identity.secret.clone();
+                ((*live.view.layout).clone(), secret, (**live.view.table()).clone())
+            }
+            None => self.first_layout()?,
+        };
+        let others = layout.members().iter().filter(|member| member.id != self.config.node);
+        for member in others {
+            self.addresses.set(member.id, member.address.as_str());
+            let join = RequestBody::Join(Box::new(layout.clone()), secret.0, table.clone());
+            self.ask_to_join(member.id, layout.cluster(), join).await.map_err(|error| {
+                let message = format!("node {} at {} does not join: {error}", member.id, member.address);
+                Error::new(error.kind(), format!("{message}; mend that and run kv cluster init again"))
+            })?;
+        }
+        drop(administration);
+        self.join(layout, secret, table).await?;
+        Ok(AnswerBody::Cluster(Box::new(self.cluster_info())))
+    }
+
+    fn first_layout(&self) -> Result<(Layout, ClusterSecret, BucketTable), Error> {
+        let config = &self.config;
+        if !config.members.iter().any(|member| member.id == config.node) {
+            let message = "the members in this node's configuration do not name the node itself";
+            return Err(Error::new(ErrorKind::InvalidConfiguration, message));
+        }
+        let draft = LayoutDraft {
+            cluster: ClusterId(rand::random::<u128>().max(1)),
+            members: config.members.clone(),
+            partitioning: Partitioning::new(config.partitions)?,
+            replicas: config.replicas.into(),
+        };
+        let (layout, unmet) = Layout::first(draft, &*config.plugins.partitioner, &*config.strategy)?;
+        for constraint in unmet {
+            tracing::warn!(%constraint, "the layout cannot have everything");
+        }
+        let table = BucketTable::first(config.replicas, config.durability);
+        Ok((layout, ClusterSecret(rand::random()), table))
+    }
+
+    async fn ask_to_join(
+        self: &Arc<Self>,
+        peer: NodeId,
+        cluster: ClusterId,
+        join: RequestBody,
+    ) -> Result<(), Error> {
+        let frame = kv_core::wire::encode_request(&kv_core::wire::Request {
+            header: kv_core::wire::Header {
+                cluster,
+                layout: 1,
+                incarnation: self.incarnation(),
+                clock: self.clock.read(self.now().wall_ms),
+                buckets: 0,
+            },
+            body: join,
+        });
+        let answer = self.transport.call(peer, frame, PATIENCE).await;
+        let answer = answer.map_err(|error| Error::new(error.kind(), error.to_string()))?;
+        match kv_core::wire::decode_answer(&answer)?.body {
+            AnswerBody::Done => Ok(()),
+            AnswerBody::Refused(error) => Err(error),
+            _ => Err(Error::new(ErrorKind::InvalidFrame, "it answered something else")),
+        }
+    }
+
+    /// Makes this node a member of a cluster, for good.
+    async fn join(
+        self: &Arc<Self>,
+        layout: Layout,
+        secret: ClusterSecret,
+        table: BucketTable,
+    ) -> Result<AnswerBody, Error> {
+        let _administration = self.administration.lock().await;
+        layout.check()?;
+        let identity = Identity { cluster: layout.cluster(), secret, node: self.config.node };
+        if let Some(live) = self.live.load_full() {
+            let same = live.view.identity == identity && *live.view.layout == layout;
+            return if same {
+                Ok(AnswerBody::Done)
+            } else {
+                Err(Error::new(
+                    ErrorKind::WrongCluster,
+                    format!(
+                        "this node belongs to cluster {} already: run kv cluster init against it to have the others join it",
+                        live.view.identity.cluster
+                    ),
+                ))
+            };
+        }
+        let view = View::new(
+            identity.clone(),
+            Arc::new(layout.clone()),
+            table.clone(),
+            self.config.plugins.clone(),
+            self.config.limits.clone(),
+        )?;
+        let store = self.config.store.clone();
+        let stored =
+            tokio::task::spawn_blocking(move || StoreIdentity::write(&*store, &identity, &layout, &table))
+                .await;
+        stored.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
+        self.install(view);
+        Ok(AnswerBody::Done)
+    }
+
+    /// Begins to serve as a member.
+    pub(super) fn install(&self, view: View) {
+        for member in view.layout.members() {
+            if member.id != self.config.node && self.addresses.get(member.id).is_none() {
+                self.addresses.set(member.id, member.address.as_str());
+            }
+        }
+        self.identity.set_cluster(view.identity.cluster);
+        tracing::info!(cluster = %view.identity.cluster, layout = view.layout.version(), "member of a cluster");
+        self.live.store(Some(Arc::new(Live::new(view))));
+    }
+
+    /// Takes in a bucket table and returns the merged one.
+    async fn merge_table(self: &Arc<Self>, table: &BucketTable) -> Result<BucketTable, Error> {
+        let _administration = self.administration.lock().await;
+        let live = self.open()?;
+        let mut merged = (**live.view.table()).clone();
+        if merged.merge(table) {
+            self.install_table(&live, merged.clone());
+        }
+        Ok(merged)
+    }
+
+    fn install_table(&self, live: &Live, table: BucketTable) {
+        let known: Vec<BucketId> = live.view.table().deleted().collect();
+        let bytes = Meta::encode_table(&table);
+        let mut mutations = vec![Mutation::Meta(Meta::BUCKETS, bytes)];
+        mutations.extend(table.deleted().filter(|id| !known.contains(id)).map(Mutation::DropBucket));
+        // What the queue refuses is stored with the next change; peers that know more say so with every frame.
+        for mutation in mutations {
+            let _ = self.queue.push(mutation);
+        }
+        self.live.store(Some(Arc::new(live.with_table(table))));
+    }
+
+    async fn change_bucket(self: &Arc<Self>, change: BucketChange) -> Result<AnswerBody, Error> {
+        let (live, table) = {
+            let _administration = self.administration.lock().await;
+            let live = self.open_for_operations()?;
+            let mut table = (**live.view.table()).clone();
+            let now = self.clock.tick(self.now().wall_ms);
+            let id = BucketId(rand::random());
+            match change {
+                BucketChange::Create(name, properties) => {
+                    if table.get(&name).is_some() {
+                        let message =
+                            format!("there is a bucket '{name}' already: change it with kv bucket set");
+                        return Err(Error::new(ErrorKind::InvalidBucket, message));
+                    }
+                    self.config.plugins.resolver(&properties.resolver)?;
+                    table.set(&name, properties, id, now, &self.config.limits)?;
+                }
+                BucketChange::Set(name, properties) => {
+                    if table.get(&name).is_none() {
+                        let message = format!("there is no bucket '{name}': create it with kv bucket create");
+                        return Err(Error::new(ErrorKind::UnknownBucket, message));
+                    }
+                    table.set(&name, properties, id, now, &self.config.limits)?;
+                }
+                BucketChange::Delete(name) => table.delete(&name, now)?,
+            }
+            self.install_table(&live, table.clone());
+            (live, table)
+        };
+        self.spread(&live, &table).await
+    }
+
+    /// Gives the other members a new table; most of them must have it before the change is called done.
+    async fn spread(self: &Arc<Self>, live: &Arc<Live>, table: &BucketTable) -> Result<AnswerBody, Error> {
+        let members = live.view.layout.members();
+        let mut asked = Vec::new();
+        for member in members.iter().filter(|member| member.id != self.config.node) {
+            let (shared, live, peer) = (self.clone(), live.clone(), member.id);
+            let body = RequestBody::MergeBuckets(table.clone());
+            asked.push(tokio::spawn(async move { shared.ask(&live, peer, body, PATIENCE).await }));
+        }
+        let mut took = 1;
+        for call in asked {
+            if let Ok(Ok(answer)) = call.await
+                && let AnswerBody::Buckets(_) = answer.body
+            {
+                took += 1;
+            }
+        }
+        if took > members.len() / 2 {
+            return Ok(AnswerBody::Done);
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "{took} of {} members took the change; the others learn of it when they can be reached",
+                members.len()
+            ),
+        ))
+    }
+
+    /// Notices that a peer's bucket table differs, and exchanges tables with it in the background.
+    pub(super) fn compare_tables(self: &Arc<Self>, live: &Arc<Live>, peer: NodeId, digest: u64) {
+        if digest == 0
+            || digest == live.view.table_digest()
+            || self.synchronising.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let shared = self.clone();
+        self.runtime.spawn(async move {
+            if let Some(live) = shared.live.load_full()
+                && live.view.table_digest() != digest
+            {
+                let body = RequestBody::MergeBuckets((**live.view.table()).clone());
+                if let Ok(answer) = shared.ask(&live, peer, body, PATIENCE).await
+                    && let AnswerBody::Buckets(table) = answer.body
+                {
+                    let _ = shared.merge_table(&table).await;
+                }
+            }
+            // A peer whose table cannot be merged is not asked in a tight loop.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            shared.synchronising.store(false, Ordering::Release);
+        });
+    }
+}

@@ -1,0 +1,138 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv_core::error::ErrorKind;
+use kv_core::ids::NodeId;
+use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve};
+use kv_core::replica::{self, Minted, Mutation};
+use kv_core::transport::{CallError, Sender};
+use kv_core::wire::{AnswerBody, Request, RequestBody, WriteAnswer, decode_answer, encode_request};
+use smallvec::SmallVec;
+use tokio::runtime::Handle;
+
+use crate::node::live::Live;
+use crate::node::shared::Shared;
+use crate::node::ticket::Ticket;
+
+impl Shared {
+    /// Feeds the machine an event and carries out what it wants, until it wants nothing more that can be done here and now.
+    pub(super) fn drive(self: &Arc<Self>, live: &Arc<Live>, event: Event<Ticket>) {
+        let mut events: SmallVec<[Event<Ticket>; 2]> = SmallVec::new();
+        events.push(event);
+        let mut effects = Vec::with_capacity(4);
+        let mut waiting = VecDeque::new();
+        while !events.is_empty() {
+            let now = self.now();
+            {
+                let mut machine = self.machine.lock();
+                for event in events.drain(..) {
+                    machine.handle(&live.view, now, event, &mut effects);
+                }
+            }
+            waiting.extend(effects.drain(..));
+            while let Some(effect) = waiting.pop_front() {
+                self.carry_out(live, effect, &mut events);
+            }
+        }
+        self.wake_timer();
+    }
+
+    fn carry_out(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        effect: Effect<Ticket>,
+        events: &mut SmallVec<[Event<Ticket>; 2]>,
+    ) {
+        match effect {
+            Effect::Read(reads) if self.config.store.capabilities().reads_may_block => {
+                let (shared, live) = (self.clone(), live.clone());
+                self.runtime.spawn_blocking(move || {
+                    for read in reads {
+                        let event = Event::Read(read.op, shared.read(&live, &read.item));
+                        shared.drive(&live, event);
+                    }
+                });
+            }
+            Effect::Read(reads) => {
+                events
+                    .extend(reads.into_iter().map(|read| Event::Read(read.op, self.read(live, &read.item))));
+            }
+            Effect::Resolve(request) => {
+                let result = resolve(&request);
+                events.push(Event::Resolved(request.op, Box::new(result)));
+            }
+            Effect::Call { peer, body, timeout_us, token } => self.call(live, peer, body, timeout_us, token),
+            Effect::Mutate(mutation) => {
+                if let Err(refused) = self.queue.push(mutation) {
+                    events.extend(refuse(refused));
+                }
+            }
+            Effect::Complete { ticket, outcome } => ticket.complete(outcome),
+        }
+    }
+
+    fn read(&self, live: &Live, item: &kv_core::wire::ReadItem) -> kv_core::wire::ReadAnswer {
+        replica::read(&live.view, &*self.config.store, item, &mut Vec::with_capacity(512))
+    }
+
+    /// Calls a peer in a task of its own and brings the answer to the machine.
+    fn call(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        peer: NodeId,
+        body: RequestBody,
+        timeout_us: u64,
+        token: CallToken,
+    ) {
+        let (shared, live) = (self.clone(), live.clone());
+        let call = async move {
+            let result = shared.ask(&live, peer, body, Duration::from_micros(timeout_us)).await;
+            shared.drive(&live, Event::Answer(token, peer, result));
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(call)),
+            Err(_) => drop(self.runtime.spawn(call)),
+        }
+    }
+
+    /// Sends one request to a peer and brings back its answer.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        peer: NodeId,
+        body: RequestBody,
+        deadline: Duration,
+    ) -> Result<PeerAnswer, CallError> {
+        let header = self.door(live).header(self.now());
+        let frame = encode_request(&Request { header, body });
+        let result = self.transport.call(peer, frame, deadline).await;
+        self.peer_states.note(peer, result.is_ok());
+        let answer = decode_answer(&result?)
+            .map_err(|error| CallError::NoAnswer(error.kind(), error.message().to_string()))?;
+        self.door(live).hear(Sender::Peer(peer), &answer.header, self.now());
+        self.compare_tables(live, peer, answer.header.buckets);
+        Ok(PeerAnswer { incarnation: answer.header.incarnation, body: answer.body })
+    }
+}
+
+/// What a mutation that found the queue full comes to.
+fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
+    let overloaded = || {
+        kv_core::error::Error::new(
+            ErrorKind::Overloaded,
+            "this node's write queue is full: try again later, or through another node",
+        )
+    };
+    match mutation {
+        Mutation::Mint(mint) => Some(Event::Minted(vec![Minted { op: mint.op, result: Err(overloaded()) }])),
+        Mutation::Merge(group) => {
+            if let Some(ticket) = group.reply {
+                let answers = vec![WriteAnswer::Refused(ErrorKind::Overloaded); group.items.len()];
+                ticket.answer(AnswerBody::Write(answers));
+            }
+            None
+        }
+        Mutation::Meta(..) | Mutation::DropBucket(_) => None,
+    }
+}

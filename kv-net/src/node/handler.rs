@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kv_core::command::PutResult;
+use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::ClusterId;
+use kv_core::machine::Admitted;
+use kv_core::replica::Mutation;
+use kv_core::transport::{FrameHandler, Sender};
+use kv_core::wire::{
+    Answer, AnswerBody, ForwardAnswer, Header, Request, RequestBody, WriteAnswer, decode_request,
+    encode_answer,
+};
+use tokio::sync::oneshot;
+
+use crate::node::live::Live;
+use crate::node::shared::Shared;
+use crate::node::ticket::Ticket;
+
+/// Takes the frames that arrive for a node.
+#[derive(Debug)]
+pub(super) struct NodeHandler(pub(super) Arc<Shared>);
+
+#[async_trait]
+impl FrameHandler for NodeHandler {
+    async fn handle(&self, sender: Sender, frame: Bytes) -> Bytes {
+        let shared = &self.0;
+        let body = match decode_request(&frame) {
+            Ok(request) => shared.serve(sender, request).await,
+            Err(error) => AnswerBody::Refused(error),
+        };
+        let answer = encode_answer(&Answer { header: shared.header(), body });
+        if answer.len() <= shared.config.limits.frame_bytes_max {
+            return answer;
+        }
+        let message = format!(
+            "the answer has {} bytes, a frame at most {}: ask for fewer keys",
+            answer.len(),
+            shared.config.limits.frame_bytes_max
+        );
+        let body = AnswerBody::Refused(Error::new(ErrorKind::FrameTooLarge, message));
+        encode_answer(&Answer { header: shared.header(), body })
+    }
+}
+
+impl Shared {
+    fn header(&self) -> Header {
+        match self.live.load().as_ref() {
+            Some(live) => self.door(live).header(self.now()),
+            None => Header {
+                cluster: ClusterId(0),
+                layout: 0,
+                incarnation: self.incarnation(),
+                clock: self.clock.read(self.now().wall_ms),
+                buckets: 0,
+            },
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, sender: Sender, request: Request) -> AnswerBody {
+        if let RequestBody::Join(..) | RequestBody::Cluster | RequestBody::Status | RequestBody::Init =
+            request.body
+        {
+            return self.administer(sender, request.body).await;
+        }
+        let operation = !matches!(
+            request.body,
+            RequestBody::Read(_) | RequestBody::Write(_) | RequestBody::MergeBuckets(_)
+        );
+        let lost = Lost::of(&request.body);
+        let open = if operation { self.open_for_operations() } else { self.open() };
+        let live = match open {
+            Ok(live) => live,
+            Err(error) => return AnswerBody::Refused(error),
+        };
+        if let Sender::Peer(peer) = sender {
+            self.compare_tables(&live, peer, request.header.buckets);
+        }
+        if self.config.store.capabilities().reads_may_block {
+            let (shared, seen) = (self.clone(), live.clone());
+            let admitted = tokio::task::spawn_blocking(move || shared.admit(&seen, sender, request)).await;
+            return match admitted {
+                Ok((admitted, answer)) => self.finish(&live, sender, admitted, answer, lost).await,
+                Err(_) => AnswerBody::Refused(Error::new(ErrorKind::Internal, "the request's task panicked")),
+            };
+        }
+        let (admitted, answer) = self.admit(&live, sender, request);
+        self.finish(&live, sender, admitted, answer, lost).await
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        live: &Live,
+        sender: Sender,
+        request: Request,
+    ) -> (Admitted<Ticket>, oneshot::Receiver<AnswerBody>) {
+        let (waiter, answer) = oneshot::channel();
+        let ticket = match request.body {
+            RequestBody::Forward(_) => Ticket::Forwarded(waiter),
+            _ => Ticket::Frame(waiter),
+        };
+        (self.door(live).admit(self.now(), sender, request, ticket), answer)
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        sender: Sender,
+        admitted: Admitted<Ticket>,
+        answer: oneshot::Receiver<AnswerBody>,
+        lost: Lost,
+    ) -> AnswerBody {
+        match admitted {
+            Admitted::Answered(_, body) => return body,
+            Admitted::Administer(_, body) => return self.administer(sender, body).await,
+            Admitted::Run(event) => self.drive(live, event),
+            Admitted::Merge(group) => {
+                if let Err(Mutation::Merge(group)) = self.queue.push(Mutation::Merge(group)) {
+                    let refused = WriteAnswer::Refused(ErrorKind::Overloaded);
+                    return AnswerBody::Write(vec![refused; group.items.len()]);
+                }
+            }
+        }
+        answer.await.unwrap_or_else(|_| lost.answer())
+    }
+}
+
+/// What is answered if whoever was to answer is gone, because the node stopped meanwhile: nothing that could have been done is called
+/// undone.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    Forward,
+    Put,
+    PutMany(usize),
+    Write(usize),
+    Other,
+}
+
+impl Lost {
+    fn of(body: &RequestBody) -> Self {
+        match body {
+            RequestBody::Forward(_) => Lost::Forward,
+            RequestBody::Put(_) => Lost::Put,
+            RequestBody::PutMany(command) => Lost::PutMany(command.puts.len()),
+            RequestBody::Write(items) => Lost::Write(items.len()),
+            _ => Lost::Other,
+        }
+    }
+
+    fn answer(self) -> AnswerBody {
+        let error =
+            || Error::new(ErrorKind::CommitUnknown, "the node stopped while the request was under way");
+        let indeterminate = || PutResult::Indeterminate(error());
+        match self {
+            Lost::Forward => AnswerBody::Forward(ForwardAnswer { result: indeterminate() }),
+            Lost::Put => AnswerBody::Put(indeterminate()),
+            Lost::PutMany(keys) => AnswerBody::PutMany((0..keys).map(|_| indeterminate()).collect()),
+            Lost::Write(items) => AnswerBody::Write(vec![WriteAnswer::Unknown; items]),
+            Lost::Other => AnswerBody::Refused(error()),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The runtime of a node: drives [`kv_core::machine::NodeMachine`] with tokio, a store and a transport.
+//!
+//! Reads run where the request arrives. Writes wait in a bounded queue for the store's one writer thread, which commits what has gathered
+//! as one batch. Coordination runs in whichever task brings an event, under a lock that is held neither over storage nor plug-ins nor awaits.
+
+mod admin;
+mod config;
+mod drive;
+mod handler;
+mod live;
+mod queue;
+mod shared;
+mod status;
+mod ticket;
+mod timer;
+mod value;
+mod writer;
+
+pub use config::NodeConfig;
+pub use value::Node;

@@ -1,0 +1,97 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kv_core::ids::NodeId;
+use kv_core::machine::MachineStats;
+use kv_core::wire::NodeStatus;
+use parking_lot::Mutex;
+
+use crate::node::shared::Shared;
+
+/// Whether the last call to each peer was answered.
+#[derive(Debug, Default)]
+pub(super) struct PeerStates(Mutex<BTreeMap<NodeId, bool>>);
+
+impl PeerStates {
+    pub(super) fn note(&self, peer: NodeId, answered: bool) {
+        let mut states = self.0.lock();
+        let before = states.insert(peer, answered);
+        drop(states);
+        match (before, answered) {
+            (Some(true) | None, false) => tracing::warn!(node = peer.0, "peer does not answer"),
+            (Some(false), true) => tracing::info!(node = peer.0, "peer answers again"),
+            _ => {}
+        }
+    }
+
+    fn get(&self, peer: NodeId) -> Option<bool> {
+        self.0.lock().get(&peer).copied()
+    }
+}
+
+impl Shared {
+    /// Why the node does not do its work fully; empty if it does.
+    pub(super) fn trouble(&self) -> String {
+        if let Some(error) = &*self.stopped.borrow() {
+            return error.to_string();
+        }
+        if self.live.load().is_none() {
+            return "belongs to no cluster yet: run kv cluster init".into();
+        }
+        if self.incarnation().0 == 0 {
+            return "takes no writes: no incarnation can be stored; free space on its disk".into();
+        }
+        String::new()
+    }
+
+    pub(super) fn status(self: &Arc<Self>) -> NodeStatus {
+        let live = self.live.load_full();
+        let (operations, stats) = {
+            let machine = self.machine.lock();
+            (machine.waiting() as u64, machine.stats())
+        };
+        let peers = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
+        NodeStatus {
+            node: self.config.node,
+            release: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: self.started.elapsed().as_secs(),
+            cluster: live.as_ref().map(|live| live.view.identity.cluster),
+            layout: live.as_ref().map_or(0, |live| live.view.layout.version()),
+            incarnation: self.incarnation(),
+            trouble: self.trouble(),
+            storage: self.config.store.stats().unwrap_or_default(),
+            operations,
+            mutations: self.queue.keys() as u64,
+            clock_distance_ms: live.as_ref().map_or(0, |live| live.peers.distance_ms(self.now())),
+            counters: counters(stats),
+            peers: peers
+                .filter(|peer| *peer != self.config.node)
+                .map(|peer| (peer, self.peer_states.get(peer)))
+                .collect(),
+        }
+    }
+}
+
+fn counters(stats: MachineStats) -> Vec<(String, u64)> {
+    let MachineStats {
+        gets_answered,
+        gets_failed,
+        puts_applied,
+        puts_not_applied,
+        puts_indeterminate,
+        repairs,
+        forwarded,
+        shed,
+    } = stats;
+    let named = [
+        ("gets_answered", gets_answered),
+        ("gets_failed", gets_failed),
+        ("puts_applied", puts_applied),
+        ("puts_not_applied", puts_not_applied),
+        ("puts_indeterminate", puts_indeterminate),
+        ("repairs", repairs),
+        ("forwarded", forwarded),
+        ("shed", shed),
+    ];
+    named.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
+}

@@ -1,0 +1,292 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
+use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::Incarnation;
+use kv_core::machine::{Event, NodeMachine, Outcome, local_get, prepare};
+use kv_core::replica::{StoreIdentity, open_store, store_layout, store_table};
+use kv_core::time::Now;
+use kv_core::transport::Transport;
+use kv_core::view::View;
+use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, NodeStatus, RequestBody};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::node::handler::NodeHandler;
+use crate::node::live::Live;
+use crate::node::queue::MutationQueue;
+use crate::node::shared::Shared;
+use crate::node::status::PeerStates;
+use crate::node::ticket::Ticket;
+use crate::node::writer::Writer;
+use crate::node::{NodeConfig, timer};
+use crate::transport::{AddressBook, Identity};
+
+std::thread_local! {
+    /// Scratch space for reads that are answered on the spot.
+    static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// A node in this process: serves its peers and clients over its transport, and this process by its methods.
+#[derive(Debug)]
+pub struct Node {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<Writer>>,
+}
+
+impl Node {
+    /// Opens the store in a new incarnation and begins to serve. A node whose store belongs to no cluster waits to be asked to join one, or
+    /// for [`Node::init`].
+    ///
+    /// To be awaited in a tokio runtime with time enabled, on which the node then runs. `identity` and `addresses` are those of `transport`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongIdentity`] if the store is another node's, [`ErrorKind::IncompatibleFormat`] if a newer release wrote it,
+    /// [`ErrorKind::InvalidConfiguration`] for bounds that contradict each other, and what the store and the transport say.
+    pub async fn start(
+        config: NodeConfig,
+        transport: Arc<dyn Transport>,
+        identity: Arc<Identity>,
+        addresses: Arc<AddressBook>,
+    ) -> Result<Node, Error> {
+        config.limits.check(config.replicas.into())?;
+        let view = stored_view(&config)?;
+        let shared_started = Instant::now();
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now = Now { monotonic_us: 0, wall_ms: wall.as_millis() as u64 };
+        let minter = open_store(&*config.store, Incarnation(rand::random()), now)?;
+        let shared = Arc::new(Shared {
+            machine: Mutex::new(NodeMachine::new(config.limits.clone())),
+            clock: minter.clock().clone(),
+            incarnation: AtomicU64::new(0),
+            queue: MutationQueue::new(config.limits.mutations_max),
+            config,
+            transport,
+            identity,
+            addresses,
+            runtime: Handle::current(),
+            live: ArcSwapOption::empty(),
+            draining: AtomicBool::new(false),
+            stopped: watch::Sender::new(None),
+            timer: Notify::new(),
+            timer_sleeps: AtomicBool::new(false),
+            peer_states: PeerStates::default(),
+            administration: tokio::sync::Mutex::new(()),
+            synchronising: AtomicBool::new(false),
+            started: shared_started,
+        });
+        shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
+        if let Some(view) = view {
+            shared.install(view);
+        }
+        let writer = Writer::spawn(shared.clone(), minter).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the writer cannot be started").with_source(error)
+        })?;
+        tokio::spawn(timer::run(shared.clone()));
+        let node = Node { shared, writer: Mutex::new(Some(writer)) };
+        let handler = Arc::new(NodeHandler(node.shared.clone()));
+        if let Err(error) = node.shared.transport.start(handler).await {
+            node.shared.queue.close();
+            return Err(error);
+        }
+        Ok(node)
+    }
+
+    /// Makes version 1 of the layout from the configured members, and has them join.
+    ///
+    /// # Errors
+    ///
+    /// Names the member that does not join and why; may be repeated.
+    pub async fn init(&self) -> Result<ClusterInfo, Error> {
+        match self.shared.administer(kv_core::transport::Sender::Client, RequestBody::Init).await {
+            AnswerBody::Cluster(info) => Ok(*info),
+            AnswerBody::Refused(error) => Err(error),
+            _ => Err(internal()),
+        }
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the command, or why too few replicas answered.
+    pub async fn get(&self, get: Get) -> Result<GetAnswer, Error> {
+        let live = self.shared.open_for_operations()?;
+        let get = prepare::get(&live.view, self.shared.now(), get)?;
+        if !self.shared.config.store.capabilities().reads_may_block {
+            let store = &*self.shared.config.store;
+            let served = BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, &get, buffer));
+            if let Some(result) = served {
+                return result;
+            }
+        }
+        match self.run(&live, |ticket| Event::Get(ticket, get)).await {
+            Some(Outcome::Get(result)) => result,
+            _ => Err(internal()),
+        }
+    }
+
+    /// Writes or deletes a key.
+    pub async fn put(&self, put: Put) -> PutResult {
+        let prepared = self.shared.open_for_operations().and_then(|live| {
+            let put = prepare::put(&live.view, &live.peers, self.shared.now(), put)?;
+            Ok((live, put))
+        });
+        let (live, put) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return PutResult::NotApplied(error),
+        };
+        match self.run(&live, |ticket| Event::Put(ticket, put)).await {
+            Some(Outcome::Put(result)) => result,
+            _ => PutResult::Indeterminate(internal()),
+        }
+    }
+
+    /// Reads many keys, each for itself.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the command as a whole.
+    pub async fn get_many(&self, get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
+        let live = self.shared.open_for_operations()?;
+        let gets = prepare::get_many(&live.view, self.shared.now(), get)?;
+        match self.run(&live, |ticket| Event::GetMany(ticket, gets)).await {
+            Some(Outcome::GetMany(results)) => Ok(results),
+            _ => Err(internal()),
+        }
+    }
+
+    /// Writes many keys, each for itself.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the command as a whole; nothing was written.
+    pub async fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
+        let live = self.shared.open_for_operations()?;
+        let count = put.puts.len();
+        let puts = prepare::put_many(&live.view, &live.peers, self.shared.now(), put)?;
+        match self.run(&live, |ticket| Event::PutMany(ticket, puts)).await {
+            Some(Outcome::PutMany(results)) => Ok(results),
+            _ => Ok((0..count).map(|_| PutResult::Indeterminate(internal())).collect()),
+        }
+    }
+
+    /// Changes the bucket table of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the change; [`ErrorKind::Unavailable`] if most members have not taken it yet.
+    pub async fn change_bucket(&self, change: BucketChange) -> Result<(), Error> {
+        let body = RequestBody::ChangeBucket(change);
+        match self.shared.administer(kv_core::transport::Sender::Client, body).await {
+            AnswerBody::Done => Ok(()),
+            AnswerBody::Refused(error) => Err(error),
+            _ => Err(internal()),
+        }
+    }
+
+    /// How the node is.
+    pub fn status(&self) -> NodeStatus {
+        self.shared.status()
+    }
+
+    /// Whether the node does its work.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for people.
+    pub fn is_ready(&self) -> Result<(), String> {
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err("shutting down".into());
+        }
+        match self.shared.trouble() {
+            trouble if trouble.is_empty() => Ok(()),
+            trouble => Err(trouble),
+        }
+    }
+
+    /// Waits until the node had to stop for good, and says why.
+    pub async fn stopped(&self) -> Error {
+        let mut stopped = self.shared.stopped.subscribe();
+        let reason = stopped.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(internal)
+    }
+
+    /// Refuses new operations, lets those under way finish within `grace`, and closes everything. What was acknowledged is stored.
+    pub async fn shut_down(&self, grace: Duration) {
+        let end = Instant::now() + grace;
+        self.shared.draining.store(true, Ordering::Release);
+        while Instant::now() < end {
+            let idle = self.shared.machine.lock().waiting() == 0 && self.shared.queue.keys() == 0;
+            if idle {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.shared.transport.shut_down(end.saturating_duration_since(Instant::now())).await;
+        self.shared.queue.close();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            writer.join().await;
+        }
+        let store = self.shared.config.store.clone();
+        let synced = tokio::task::spawn_blocking(move || store.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!(%error, "the store could not be synchronised");
+        }
+        let error = Error::new(ErrorKind::ShuttingDown, "the node was shut down");
+        self.shared.stopped.send_if_modified(|stopped| stopped.replace(error).is_none());
+    }
+
+    async fn run(&self, live: &Arc<Live>, event: impl FnOnce(Ticket) -> Event<Ticket>) -> Option<Outcome> {
+        let (waiter, outcome) = oneshot::channel();
+        self.shared.drive(live, event(Ticket::Local(waiter)));
+        outcome.await.ok()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // The writer works off what is there and ends; nobody is left to wait for it.
+        self.shared.draining.store(true, Ordering::Release);
+        self.shared.queue.close();
+        let error = Error::new(ErrorKind::ShuttingDown, "the node was dropped");
+        self.shared.stopped.send_if_modified(|stopped| {
+            let running = stopped.is_none();
+            if running {
+                *stopped = Some(error);
+            }
+            running
+        });
+    }
+}
+
+/// The view that the store was left with, if it belongs to a cluster.
+fn stored_view(config: &NodeConfig) -> Result<Option<View>, Error> {
+    let store = &*config.store;
+    let Some(identity) = StoreIdentity::read(store)?.identity else { return Ok(None) };
+    if identity.node != config.node {
+        return Err(Error::new(
+            ErrorKind::WrongIdentity,
+            format!(
+                "the data directory belongs to node {}, the configuration says node {}: point the node at its own data, or mend the id",
+                identity.node, config.node
+            ),
+        ));
+    }
+    let layout = store_layout(store)?.ok_or_else(|| {
+        Error::new(ErrorKind::StorageUnusable, "the store has an identity but no layout: it is damaged")
+    })?;
+    let table = store_table(store)?;
+    let plugins = config.plugins.clone();
+    View::new(identity, Arc::new(layout), table, plugins, config.limits.clone()).map(Some)
+}
+
+fn internal() -> Error {
+    Error::new(ErrorKind::Internal, "the node stopped before it answered")
+}

@@ -1,0 +1,111 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::Incarnation;
+use kv_core::machine::Event;
+use kv_core::replica::{Minter, Mutation, apply};
+use kv_core::storage::CommitError;
+use kv_core::wire::AnswerBody;
+
+use crate::node::live::Live;
+use crate::node::shared::Shared;
+use crate::node::ticket::Ticket;
+
+/// The one writer of a node's store: takes what has gathered in the queue, merges it, hands it to the transport, commits it and answers.
+/// While it commits, the next batch gathers; there is no timer.
+#[derive(Debug)]
+pub(super) enum Writer {
+    /// For a store that may wait for its device: a thread of its own.
+    Thread(std::thread::JoinHandle<()>),
+    /// For a store that does not: a task, which runs when the others have put in what they have, and wakes nobody.
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl Writer {
+    pub(super) fn spawn(shared: Arc<Shared>, mut minter: Minter) -> std::io::Result<Self> {
+        let keys_max = shared.config.limits.commit_batch_max;
+        if !shared.config.store.capabilities().writes_may_block {
+            let runtime = shared.runtime.clone();
+            return Ok(Writer::Task(runtime.spawn(async move {
+                while turn(&shared, &mut minter, shared.queue.take_async(keys_max).await) {}
+            })));
+        }
+        let thread = std::thread::Builder::new().name("kv-writer".into());
+        let run = move || while turn(&shared, &mut minter, shared.queue.take(keys_max)) {};
+        Ok(Writer::Thread(thread.spawn(run)?))
+    }
+
+    /// Waits for the end of a writer whose queue was closed.
+    pub(super) async fn join(self) {
+        match self {
+            Writer::Thread(thread) => drop(tokio::task::spawn_blocking(move || thread.join()).await),
+            Writer::Task(task) => drop(task.await),
+        }
+    }
+}
+
+/// Commits one batch, and says whether to go on.
+fn turn(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticket>>) -> bool {
+    if mutations.is_empty() {
+        return false;
+    }
+    if shared.stopped.borrow().is_some() {
+        // Whoever waits for these is told that their fate is unknown.
+        return true;
+    }
+    // A plug-in that panics must not leave a node that takes writes and never commits them.
+    if catch_unwind(AssertUnwindSafe(|| commit(shared, minter, mutations))).is_err() {
+        let message = "the writer panicked: see the log, and report it unless a plug-in of yours did";
+        shared.stop(Error::new(ErrorKind::Internal, message));
+        return false;
+    }
+    true
+}
+
+fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticket>>) {
+    let Some(live) = shared.live.load_full() else { return };
+    let store = &*shared.config.store;
+    if minter.incarnation().is_none() {
+        match minter.revive(store, Incarnation(rand::random())) {
+            Ok(()) => tracing::info!("a commit had failed; the store goes on in a new incarnation"),
+            Err(error) => tracing::warn!(%error, "no incarnation can be stored: puts are refused"),
+        }
+    }
+    shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
+    let mut applied = apply(store, &live.view, minter, shared.now(), mutations);
+    let minted = std::mem::take(&mut applied.minted);
+    if !minted.is_empty() {
+        shared.drive(&live, Event::Minted(minted));
+    }
+    let result =
+        if applied.batch.is_empty() { Ok(()) } else { store.write(&applied.batch, applied.durability) };
+    let incarnation = minter.incarnation().unwrap_or(Incarnation(0));
+    let finished = applied.finish(&result, minter);
+    match &result {
+        Ok(()) => {}
+        Err(CommitError::NotWritten(error)) => tracing::warn!(%error, "a batch was not written"),
+        Err(error @ CommitError::Unknown(_)) => {
+            let message = format!(
+                "{error}: whether the last batch is stored is unknown, so the store is not used any more; check the disk and restart the node"
+            );
+            shared.stop(Error::new(ErrorKind::CommitUnknown, message));
+        }
+    }
+    tell(shared, &live, incarnation, result, finished);
+}
+
+fn tell(
+    shared: &Arc<Shared>,
+    live: &Arc<Live>,
+    incarnation: Incarnation,
+    result: Result<(), CommitError>,
+    finished: kv_core::replica::Finished<Ticket>,
+) {
+    if !finished.ops.is_empty() {
+        shared.drive(live, Event::Committed(finished.ops, incarnation, result));
+    }
+    for (ticket, answers) in finished.replies {
+        ticket.answer(AnswerBody::Write(answers));
+    }
+}

@@ -1,0 +1,109 @@
+//! `kv`, the command-line client: one file per command.
+
+mod arguments;
+
+mod failure;
+mod output;
+mod session;
+
+mod describe;
+
+mod bench;
+mod bucket;
+mod cluster;
+mod delete;
+mod explain;
+mod get;
+mod put;
+mod ring;
+mod status;
+
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+use self::output::Output;
+pub(crate) use self::session::SERVERS_DEFAULT;
+use self::session::{Connection, Session};
+use crate::console;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::runtime;
+
+/// The client of a replicated key-value store.
+#[derive(Debug, Parser)]
+#[command(name = "kv", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the value of a key
+    Get(get::Arguments),
+    /// Store a value under a key, in place of what is there
+    Put(put::Arguments),
+    /// Delete a key
+    Delete(delete::Arguments),
+    /// Say who answered with what for a key, and why the answer is what it is
+    Explain(explain::Arguments),
+    /// Show how each member of the cluster is
+    Status,
+    /// Show who owns how much, or who owns a key
+    Ring(ring::Arguments),
+    /// Create, list, show, change and delete buckets
+    #[command(subcommand)]
+    Bucket(bucket::Command),
+    /// Make a cluster
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Measure the cluster under load
+    Bench(Box<bench::Arguments>),
+}
+
+/// Runs the client on the arguments of the process.
+pub(crate) fn run() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return say_usage(&error),
+    };
+    let mut output = Output::new(arguments.connection.json);
+    let ended = match runtime::current_thread() {
+        Ok(runtime) => runtime.block_on(execute(arguments, &mut output)),
+        Err(error) => Err(Failure::other(format!("cannot start a runtime: {error}"))),
+    };
+    ended.unwrap_or_else(|failure| failure.report(&mut output))
+}
+
+async fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let session = Session::open(&arguments.connection)?;
+    let ended = match arguments.command {
+        Command::Get(get) => get::run(&get, &session, output).await,
+        Command::Put(put) => put::run(&put, &session, output).await,
+        Command::Delete(delete) => delete::run(&delete, &session, output).await,
+        Command::Explain(explain) => explain::run(&explain, &session, output).await,
+        Command::Status => status::run(&session, output).await,
+        Command::Ring(ring) => ring::run(&ring, &session, output).await,
+        Command::Bucket(bucket) => bucket::run(&bucket, &session, output).await,
+        Command::Cluster(cluster) => cluster::run(&cluster, &session, output).await,
+        Command::Bench(bench) => bench::run(&bench, &session, output).await,
+    };
+    session.client.shut_down().await;
+    ended
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+pub(crate) fn say_usage(error: &clap::Error) -> Exit {
+    // Nobody is left to be told of a broken pipe.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Invalid } else { Exit::Done }
+}
+
+/// Prints text on standard output.
+pub(crate) fn print(text: &str) -> Exit {
+    match console::say(text.as_bytes()) {
+        Ok(()) => Exit::Done,
+        Err(_) => Exit::Failed,
+    }
+}

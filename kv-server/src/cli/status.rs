@@ -1,0 +1,120 @@
+//! `kv status`.
+
+use std::time::Duration;
+
+use kv_core::error::Error;
+use kv_core::ids::NodeId;
+use kv_core::layout::Layout;
+use kv_core::wire::{ClusterInfo, NodeStatus};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::describe::{degraded, error_json, layout_line};
+use super::failure::Failure;
+use super::output::Output;
+use super::session::Session;
+use crate::exit::Exit;
+use crate::text::{Table, format_count, format_duration};
+
+/// One member, as it sees itself.
+struct Report {
+    id: Option<NodeId>,
+    address: String,
+    status: Result<NodeStatus, Error>,
+}
+
+pub(super) async fn run(session: &Session, output: &mut Output) -> Result<Exit, Failure> {
+    let (layout, reports) = match session.client.cluster().await {
+        Ok(ClusterInfo { layout: Some(layout), .. }) => {
+            let members = layout.members().iter().map(|member| (Some(member.id), member.address.clone()));
+            let reports = ask_all(session, members.collect()).await;
+            (Some(layout), reports)
+        }
+        // Nodes without a cluster yet are worth looking at too: those of the named servers that are there.
+        unknown => {
+            let mut reports =
+                ask_all(session, session.servers.iter().map(|server| (None, server.clone())).collect()).await;
+            reports.retain(|report| report.status.is_ok());
+            if let (Err(error), true) = (unknown, reports.is_empty()) {
+                return Err(error.into());
+            }
+            (None, reports)
+        }
+    };
+    let is_well = |report: &Report| report.status.as_ref().is_ok_and(|status| status.trouble.is_empty());
+    let all_well = layout.is_some() && reports.iter().all(is_well);
+    output.say(|| text(layout.as_ref(), &reports), || json(layout.as_ref(), &reports))?;
+    Ok(if all_well { Exit::Done } else { Exit::Unavailable })
+}
+
+async fn ask_all(session: &Session, members: Vec<(Option<NodeId>, String)>) -> Vec<Report> {
+    let mut asking = JoinSet::new();
+    for (index, (id, address)) in members.into_iter().enumerate() {
+        let client = session.client.clone();
+        asking.spawn(async move {
+            let status = client.status(&address).await;
+            (index, Report { id, address, status })
+        });
+    }
+    let mut reports = asking.join_all().await;
+    reports.sort_by_key(|(index, _)| *index);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+fn text(layout: Option<&Layout>, reports: &[Report]) -> String {
+    let head = match layout {
+        Some(layout) => layout_line(layout),
+        None => "no cluster yet: make one with kv cluster init".into(),
+    };
+    let mut table =
+        Table::new(["NODE", "ADDRESS", "STATE", "UP", "LAYOUT", "ENTRIES", "ON DISK", "RUNNING", "PEERS"]);
+    let mut notes: Vec<String> = layout.and_then(degraded).into_iter().collect();
+    for report in reports {
+        let dash = || "-".to_string();
+        let id = report.id.map_or_else(dash, |id| id.to_string());
+        let address = report.address.clone();
+        match &report.status {
+            Ok(status) => {
+                let reached = status.peers.iter().filter(|(_, reached)| *reached != Some(false)).count();
+                table.row([
+                    status.node.to_string(),
+                    address,
+                    if status.trouble.is_empty() { "up" } else { "in trouble" }.into(),
+                    format_duration(Duration::from_secs(status.uptime_s)),
+                    status.layout.to_string(),
+                    format_count(status.storage.entries),
+                    mebibytes(status.storage.bytes_used),
+                    status.operations.to_string(),
+                    format!("{reached}/{}", status.peers.len()),
+                ]);
+                if !status.trouble.is_empty() {
+                    notes.push(format!("node {}: {}", status.node, status.trouble));
+                }
+            }
+            Err(error) => {
+                let state = "unreachable".to_string();
+                table.row([id.clone(), address, state, dash(), dash(), dash(), dash(), dash(), dash()]);
+                notes.push(format!("node {id}: {error}"));
+            }
+        }
+    }
+    let notes: String = notes.iter().map(|note| format!("\n{note}")).collect();
+    format!("{head}\n\n{table}{notes}")
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn json(layout: Option<&Layout>, reports: &[Report]) -> Value {
+    let members = reports.iter().map(|report| match &report.status {
+        Ok(status) => json!({ "node": status.node, "address": report.address, "status": status }),
+        Err(error) => json!({ "node": report.id, "address": report.address, "error": error_json(error) }),
+    });
+    json!({
+        "cluster": layout.map(Layout::cluster),
+        "layout": layout.map(Layout::version),
+        "degraded": layout.and_then(degraded),
+        "members": members.collect::<Vec<_>>(),
+    })
+}

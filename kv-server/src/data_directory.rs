@@ -1,0 +1,121 @@
+//! The directory in which a node keeps its data: `store/`, and `addresses.json` for whoever wants to find the node.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::NodeId;
+use kv_storage::Creation;
+use serde::{Deserialize, Serialize};
+
+const ADDRESSES: &str = "addresses.json";
+
+/// A data directory that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+}
+
+/// Where a node that runs can be found: with port 0 in its configuration the operating system chose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Addresses {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Where peers and clients reach it.
+    pub(crate) listen: String,
+    /// Its admin interface, if it has one.
+    pub(crate) admin: Option<String>,
+}
+
+impl DataDirectory {
+    /// Makes the directory where that is allowed, but not its parent: a volume that is not mounted is an error.
+    pub(crate) fn prepare(path: &Path, creation: Creation) -> Result<Self, Error> {
+        let shown = path.display();
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(unusable(format!("{shown} is not a directory: choose another with --data"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && creation == Creation::IfMissing => {
+                fs::create_dir(path).map_err(|error| cannot_make(path, error))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let what = format!(
+                    "there is no directory {shown}, and storage.create = \"never\": is the volume mounted?"
+                );
+                return Err(unusable(what));
+            }
+            Err(error) => return Err(unusable(format!("cannot look at {shown}")).with_source(error)),
+        }
+        Ok(DataDirectory { path: path.to_path_buf() })
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// Writes down where the node can be found, whole or not at all.
+    pub(crate) fn write_addresses(&self, addresses: &Addresses) -> Result<(), Error> {
+        let path = self.path.join(ADDRESSES);
+        let unfinished = self.path.join("addresses.json.new");
+        let written = serde_json::to_vec_pretty(addresses)
+            .map_err(io::Error::from)
+            .and_then(|text| fs::write(&unfinished, text))
+            .and_then(|()| fs::rename(&unfinished, &path));
+        written.map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    ": give this user the right to, or choose another directory with --data"
+                }
+                io::ErrorKind::ReadOnlyFilesystem => ": the volume is mounted read-only",
+                io::ErrorKind::StorageFull => ": make room on the volume",
+                _ => "",
+            };
+            unusable(format!("cannot write {}{hint}", path.display())).with_source(error)
+        })
+    }
+}
+
+fn cannot_make(path: &Path, error: io::Error) -> Error {
+    let shown = path.display();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let what = match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "cannot make the data directory {shown}: {} does not exist. Is the volume mounted?",
+            parent.display()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("cannot make the data directory {shown}: this user may not write to {}", parent.display())
+        }
+        _ => format!("cannot make the data directory {shown}"),
+    };
+    unusable(what).with_source(error)
+}
+
+fn unusable(message: String) -> Error {
+    Error::new(ErrorKind::StorageUnusable, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_but_not_its_parent() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let missing = DataDirectory::prepare(&path, Creation::Never).unwrap_err();
+        assert!(missing.message().contains("is the volume mounted?"), "{missing}");
+        DataDirectory::prepare(&path, Creation::IfMissing).unwrap();
+        DataDirectory::prepare(&path, Creation::Never).unwrap();
+
+        let far = DataDirectory::prepare(&parent.path().join("a/b"), Creation::IfMissing).unwrap_err();
+        assert!(far.message().contains("/a does not exist. Is the volume mounted?"), "{far}");
+        let file = parent.path().join("file");
+        fs::write(&file, "").unwrap();
+        let file = DataDirectory::prepare(&file, Creation::IfMissing).unwrap_err();
+        assert!(file.message().contains("is not a directory"), "{file}");
+    }
+}

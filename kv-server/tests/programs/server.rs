@@ -1,0 +1,113 @@
+//! A node by itself.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Node, run, server, until};
+
+#[test]
+fn a_node_alone_becomes_a_cluster_when_it_is_told_to() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let node = Node::start(&data, &[]);
+    let ready = node.http("/ready");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("run kv cluster init"), "{ready}");
+    let put = node.kv(&["put", "k", "v", "--timeout", "1s"]).with_code(5);
+    assert!(put.err.contains("belongs to no cluster yet: run kv cluster init"), "{put:?}");
+    let status = node.kv(&["status"]).with_code(5);
+    assert!(status.out.contains("no cluster yet"), "{status:?}");
+
+    let init = node.kv(&["cluster", "init"]).with_code(0);
+    assert!(
+        init.out.contains("1 member,") && init.out.contains("degraded: 3 replicas were asked for"),
+        "{init:?}"
+    );
+    assert!(node.http("/ready").starts_with("HTTP/1.1 200"));
+    node.kv(&["put", "k", "v"]).with_code(0);
+    node.kv(&["cluster", "init"]).with_code(0);
+    assert_eq!(node.kv(&["get", "k"]).with_code(0).out, "v");
+
+    let status = node.http("/status");
+    let body: serde_json::Value = serde_json::from_str(status.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((&body["ready"], &body["node"]["node"]), (&true.into(), &1.into()));
+    node.stop().with_code(0);
+}
+
+#[test]
+fn a_node_ends_within_its_bound_although_clients_are_connected() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let node = Node::start(&data, &["--set", "drain=1s"]);
+    node.kv(&["cluster", "init"]).with_code(0);
+    let _peers = std::net::TcpStream::connect(&node.listen).unwrap();
+    let _admin = std::net::TcpStream::connect(&node.admin).unwrap();
+    let begun = Instant::now();
+    node.stop().with_code(0);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
+    assert!(log.contains("shutting down") && !log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn several_threads_serve_as_one_does() {
+    let parent = tempfile::tempdir().unwrap();
+    let node = Node::start(&parent.path().join("data"), &["--threads", "2", "--engine", "memory"]);
+    node.kv(&["cluster", "init"]).with_code(0);
+    node.kv(&["bench", "--duration", "300ms", "--warm-up", "0s", "--clients", "8", "--threads", "2"])
+        .with_code(0);
+    node.stop().with_code(0);
+}
+
+#[test]
+fn logs_are_json_where_that_is_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    Node::start(&data, &["--log-format", "json"]).stop().with_code(0);
+    let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let up = lines.iter().find(|line| line["message"] == "the node is up").unwrap();
+    assert_eq!((&up["node"], &up["level"]), (&"1".into(), &"INFO".into()));
+}
+
+#[test]
+fn the_configuration_can_be_checked_and_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kv.toml");
+    std::fs::write(&file, "threads = 2\n").unwrap();
+    let with_file = |arguments: &[&str]| run(server().arg("--config").arg(&file).args(arguments));
+    assert_eq!(with_file(&["--check"]).with_code(0).out, "ok\n");
+    let printed = with_file(&["--print-config", "--node", "4"]).with_code(0).out;
+    assert!(
+        printed.contains("kv.toml:1)\nthreads = 2\n") && printed.contains("(--node)\nnode = 4\n"),
+        "{printed}"
+    );
+    std::fs::write(&file, &printed).unwrap();
+    assert_eq!(with_file(&["--check"]).with_code(0).out, "ok\n");
+
+    std::fs::write(&file, "thread = 2\n[log]\nformat = \"xml\"\n").unwrap();
+    let bad = with_file(&["--check"]).with_code(2);
+    assert!(bad.err.contains("kv.toml:1: unknown key 'thread': did you mean 'threads'?"), "{bad:?}");
+    assert!(bad.err.contains("kv.toml:3: log.format: 'xml' is not one of text, json"), "{bad:?}");
+}
+
+#[test]
+fn three_nodes_of_static_members_make_a_cluster() {
+    let parent = tempfile::tempdir().unwrap();
+    // The members have to be known before the nodes start: ports that were free a moment ago.
+    let listeners: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let members: Vec<String> =
+        (1..).zip(&listeners).map(|(id, taken)| format!("{id}={}", taken.local_addr().unwrap())).collect();
+    drop(listeners);
+    let nodes: Vec<Node> = (1..=3)
+        .map(|id: usize| {
+            let address = members[id - 1].split_once('=').unwrap().1;
+            let node = id.to_string();
+            let mut arguments = vec!["--node", &node, "--listen", address];
+            arguments.extend(members.iter().flat_map(|member| ["--member", member.as_str()]));
+            Node::start(&parent.path().join(format!("data-{id}")), &arguments)
+        })
+        .collect();
+    nodes[1].kv(&["cluster", "init"]).with_code(0);
+    nodes[0].kv(&["put", "k", "v", "--w", "all"]).with_code(0);
+    until("all ready", || nodes.iter().all(|node| node.http("/ready").starts_with("HTTP/1.1 200")));
+    assert_eq!(nodes[2].kv(&["get", "k", "--r", "all"]).with_code(0).out, "v");
+}

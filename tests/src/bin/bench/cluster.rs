@@ -1,0 +1,333 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hdrhistogram::Histogram;
+use kv_core::bucket::Quorum;
+use kv_core::command::{Get, Put, Replace};
+use kv_core::ids::NodeId;
+use kv_core::key::Key;
+use kv_core::layout::Member;
+use kv_core::storage::MemoryStorage;
+use kv_core::storage::{Durability, Storage};
+use kv_net::transport::{AddressBook, ClientTransport, Identity, TarpcClient, TarpcOptions, TarpcTransport};
+use kv_net::{Client, Node, NodeConfig};
+use kv_storage::{LmdbOptions, LmdbStorage};
+
+use crate::peer;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Operations under way at a time.
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Times that the whole is repeated, turn by turn.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Distinct keys.
+    #[arg(long, default_value_t = 100_000)]
+    keys: u64,
+    /// Measure only those whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NodeOptions {
+    /// This node, 1 to 3.
+    #[arg(long)]
+    id: u64,
+    /// First of three ports.
+    #[arg(long)]
+    port: u16,
+    /// A directory for LMDB; memory without it.
+    #[arg(long)]
+    data: Option<std::path::PathBuf>,
+    /// Whether commits are synced.
+    #[arg(long)]
+    synced: bool,
+}
+
+const VALUE: [u8; 100] = [7; 100];
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn key(number: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    key[8..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// Runs one node until it is killed.
+pub(crate) fn node(options: &NodeOptions) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let address = |id: u64| format!("127.0.0.1:{}", u64::from(options.port) + id - 1);
+        let store: Arc<dyn Storage> = match &options.data {
+            Some(data) => Arc::new(LmdbStorage::open(data, &LmdbOptions::default())?),
+            None => Arc::new(MemoryStorage::new()),
+        };
+        let id = NodeId(options.id);
+        let members = (1..=3).map(|id| Member::new(NodeId(id), address(id))).collect();
+        let durability = if options.synced { Durability::Synced } else { Durability::Buffered };
+        let config = NodeConfig { members, durability, ..NodeConfig::with_shared_store(id, store) };
+        let identity = Arc::new(Identity::node(id, None));
+        let addresses = Arc::new(AddressBook::new());
+        let transport = TarpcTransport::bind(
+            &address(options.id),
+            identity.clone(),
+            addresses.clone(),
+            TarpcOptions::default(),
+        )?;
+        let node = Node::start(config, Arc::new(transport), identity, addresses).await?;
+        println!("ready");
+        Err(anyhow::Error::new(node.stopped().await))
+    })
+}
+
+/// Child processes that end with this one.
+struct Processes(Vec<Child>);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Processes {
+    fn start(kind: &str, port: u16, more: impl Fn(u64) -> Vec<String>) -> anyhow::Result<Self> {
+        let mut processes = Processes(Vec::new());
+        for id in 1..=3 {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args([kind, "--id", &id.to_string(), "--port", &port.to_string()]).args(more(id));
+            let mut child = command.stdout(Stdio::piped()).spawn()?;
+            let mut line = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line)?;
+            processes.0.push(child);
+            anyhow::ensure!(line.trim() == "ready", "node {id} did not start");
+        }
+        Ok(processes)
+    }
+
+    /// Seconds of processor time that the processes took so far.
+    fn cpu_seconds(&self) -> f64 {
+        let ticks: u64 = self
+            .0
+            .iter()
+            .filter_map(|child| std::fs::read_to_string(format!("/proc/{}/stat", child.id())).ok())
+            .map(|stat| {
+                let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+                fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+            })
+            .sum();
+        ticks as f64 / 100.0
+    }
+
+    /// Bytes that the processes wrote to storage so far.
+    fn bytes_written(&self) -> u64 {
+        self.0
+            .iter()
+            .filter_map(|child| std::fs::read_to_string(format!("/proc/{}/io", child.id())).ok())
+            .filter_map(|io| {
+                io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse::<u64>().ok())
+            })
+            .sum()
+    }
+}
+
+struct Measured {
+    per_second: f64,
+    p50_us: u64,
+    p99_us: u64,
+    cpu_us: f64,
+    bytes: f64,
+    errors: u64,
+}
+
+/// Keeps `clients` operations under way for `seconds` and measures them.
+async fn load<F, W>(options: &Options, processes: &Processes, work: W) -> Measured
+where
+    W: Fn(u64) -> F + Clone + 'static,
+    F: Future<Output = bool> + 'static,
+{
+    let local = tokio::task::LocalSet::new();
+    let (clients, keys, seconds) = (options.clients, options.keys, options.seconds);
+    local
+        .run_until(async move {
+            // A second of warming up is not counted.
+            let begun = Instant::now() + Duration::from_secs(1);
+            let end = begun + Duration::from_secs(seconds);
+            let mut tasks = Vec::new();
+            for client in 0..clients as u64 {
+                let work = work.clone();
+                tasks.push(tokio::task::spawn_local(async move {
+                    let mut histogram = Histogram::<u64>::new(3).unwrap();
+                    let mut errors = 0;
+                    let mut number = client.wrapping_mul(7_919);
+                    loop {
+                        let at = Instant::now();
+                        if at >= end {
+                            return (histogram, errors);
+                        }
+                        number = number
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1_442_695_040_888_963_407);
+                        let done = work((number >> 33) % keys).await;
+                        if at >= begun {
+                            histogram.record(at.elapsed().as_micros() as u64).unwrap();
+                            errors += u64::from(!done);
+                        }
+                    }
+                }));
+            }
+            tokio::time::sleep_until(begun.into()).await;
+            let (cpu, bytes) = (processes.cpu_seconds(), processes.bytes_written());
+            let mut all = Histogram::<u64>::new(3).unwrap();
+            let mut errors = 0;
+            for task in tasks {
+                let (histogram, failed) = task.await.unwrap();
+                all.add(histogram).unwrap();
+                errors += failed;
+            }
+            let count = all.len() as f64;
+            Measured {
+                per_second: count / seconds as f64,
+                p50_us: all.value_at_quantile(0.5),
+                p99_us: all.value_at_quantile(0.99),
+                cpu_us: (processes.cpu_seconds() - cpu) * 1e6 / count,
+                bytes: (processes.bytes_written() - bytes) as f64 / count,
+                errors,
+            }
+        })
+        .await
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let place = tempfile::tempdir_in(std::env::current_dir()?)?;
+    println!(
+        "{} operations under way, {} s each, 16-byte keys, values of 100 bytes, 3 server processes and this one on the same {} cores",
+        options.clients,
+        options.seconds,
+        std::thread::available_parallelism()?
+    );
+    println!(
+        "{:<42} {:>9} {:>8} {:>8} {:>10} {:>12} {:>7}",
+        "", "per s", "p50 us", "p99 us", "CPU us/op", "bytes/op", "errors"
+    );
+    let wanted = |name: &str| name.contains(options.only.as_str());
+    let mut results: Vec<(&str, Vec<f64>)> = Vec::new();
+    let mut note = |name: &'static str, measured: Measured| {
+        println!(
+            "{name:<42} {:>9.0} {:>8} {:>8} {:>10.1} {:>12.0} {:>7}",
+            measured.per_second,
+            measured.p50_us,
+            measured.p99_us,
+            measured.cpu_us,
+            measured.bytes,
+            measured.errors
+        );
+        match results.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, figures)) => figures.push(measured.per_second),
+            None => results.push((name, vec![measured.per_second])),
+        }
+    };
+    for round in 0..options.rounds {
+        let port = 20_000 + (std::process::id() % 1_000) as u16 * 20 + round as u16;
+        if wanted("bare tarpc") {
+            let processes = Processes::start("peer", port, |_| Vec::new())?;
+            for (name, what) in
+                [("bare tarpc, memory, put", peer::CLIENT_PUT), ("bare tarpc, memory, get", peer::CLIENT_GET)]
+            {
+                note(name, runtime.block_on(bare(options, &processes, port, what)));
+            }
+        }
+        for (put, get, engine, synced) in [
+            ("memory store, quorum put", "memory store, quorum get", None, false),
+            ("LMDB, synced, quorum put", "LMDB, quorum get R=2", Some("lmdb"), true),
+        ] {
+            if !wanted(put) && !wanted(get) {
+                continue;
+            }
+            let directory = place.path().join(format!("{round}"));
+            std::fs::create_dir_all(&directory)?;
+            let processes = Processes::start("node", port + 6, |id| {
+                let mut more = Vec::new();
+                if engine.is_some() {
+                    more.push(format!("--data={}", directory.join(format!("node-{id}")).display()));
+                }
+                if synced {
+                    more.push("--synced".into());
+                }
+                more
+            })?;
+            runtime.block_on(async {
+                let seeds = (0..3).map(|id| format!("127.0.0.1:{}", port + 6 + id));
+                let client = Client::builder().seeds(seeds).timeout(DEADLINE).build()?;
+                client.init(&format!("127.0.0.1:{}", port + 6)).await?;
+                let all = client.clone();
+                let putting = move |number: u64| {
+                    let client = all.clone();
+                    async move {
+                        let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
+                        let put = Put::new("redis", key, Bytes::from_static(&VALUE));
+                        client.put(Put { replace: Replace::Nothing, ..put }).await.into_result().is_ok()
+                    }
+                };
+                let getting = move |number: u64| {
+                    let client = client.clone();
+                    async move {
+                        let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
+                        client.get(Get::new("redis", key).with_r(Quorum::Majority)).await.is_ok()
+                    }
+                };
+                note(put, load(options, &processes, putting).await);
+                note(get, load(options, &processes, getting).await);
+                anyhow::Ok(())
+            })?;
+        }
+    }
+    println!("\nmedians of {} rounds, as a share of bare tarpc:", options.rounds);
+    let median = |name: &str| {
+        let mut figures = results.iter().find(|(other, _)| *other == name)?.1.clone();
+        figures.sort_by(f64::total_cmp);
+        figures.get(figures.len() / 2).copied()
+    };
+    for (name, peer) in [
+        ("memory store, quorum put", "bare tarpc, memory, put"),
+        ("memory store, quorum get", "bare tarpc, memory, get"),
+        ("LMDB, quorum get R=2", "bare tarpc, memory, get"),
+        ("LMDB, synced, quorum put", "bare tarpc, memory, put"),
+    ] {
+        if let (Some(ours), Some(theirs)) = (median(name), median(peer)) {
+            println!("{name:<42} {ours:>9.0} / {theirs:>9.0} = {:.2}", ours / theirs);
+        }
+    }
+    Ok(())
+}
+
+async fn bare(options: &Options, processes: &Processes, port: u16, what: u8) -> Measured {
+    let client = Arc::new(TarpcClient::new(None, TarpcOptions::default()));
+    load(options, processes, move |number| {
+        let client = client.clone();
+        async move {
+            let mut frame = BytesMut::with_capacity(120);
+            frame.put_u8(what);
+            frame.put_slice(&key(number));
+            if what == peer::CLIENT_PUT {
+                frame.put_slice(&VALUE);
+            }
+            let address = format!("127.0.0.1:{}", port + (number % 3) as u16);
+            client.call(&address, frame.freeze(), DEADLINE).await.is_ok()
+        }
+    })
+    .await
+}
