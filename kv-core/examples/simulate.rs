@@ -38,9 +38,6 @@ pub(crate) struct Arguments {
     /// Let nothing go wrong.
     #[arg(long)]
     no_faults: bool,
-    /// Flip bits of records that hold a put whose client still waits, too: the node does not survive that.
-    #[arg(long)]
-    flips_under_puts: bool,
     /// Break the node in that way (a variant of `kv_core::mutants::Mutant`).
     #[arg(long)]
     mutant: Option<String>,
@@ -54,10 +51,7 @@ impl Arguments {
         SimulationConfig {
             nodes: self.nodes,
             operations: self.operations,
-            faults: Faults {
-                bit_flips_under_puts: self.flips_under_puts,
-                ..if self.no_faults { Faults::none() } else { Faults::all() }
-            },
+            faults: if self.no_faults { Faults::none() } else { Faults::all() },
             trace: self.trace,
             ..SimulationConfig::default()
         }
@@ -75,9 +69,6 @@ impl Arguments {
         }
         if self.no_faults {
             command += " --no-faults";
-        }
-        if self.flips_under_puts {
-            command += " --flips-under-puts";
         }
         if let Some(mutant) = &self.mutant {
             command += &format!(" --mutant {mutant}");

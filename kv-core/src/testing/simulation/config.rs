@@ -52,12 +52,8 @@ pub struct Faults {
     pub clocks: bool,
     /// Storages fail to read, fail to write with nothing written, and fail to write with nobody knowing.
     pub storage_errors: bool,
-    /// Bits of stored records flip, on at most W-1 replicas of a partition at a time, and not in a record that holds a put which its
-    /// client still waits for.
+    /// Bits of stored records flip, on at most W-1 replicas of a partition at a time.
     pub bit_flips: bool,
-    /// Bits flip in records that hold such a put, too. A replica's acknowledgement is then void although it counted: repair reads
-    /// the other replicas before the put reached them, and the record votes without it. The node does not survive that.
-    pub bit_flips_under_puts: bool,
 }
 
 impl Faults {
@@ -74,11 +70,10 @@ impl Faults {
             clocks: false,
             storage_errors: false,
             bit_flips: false,
-            bit_flips_under_puts: false,
         }
     }
 
-    /// Everything goes wrong that the node promises to survive.
+    /// Everything goes wrong.
     pub fn all() -> Self {
         Faults {
             delay: true,
@@ -91,7 +86,6 @@ impl Faults {
             clocks: true,
             storage_errors: true,
             bit_flips: true,
-            bit_flips_under_puts: false,
         }
     }
 }

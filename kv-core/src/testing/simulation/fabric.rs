@@ -1,10 +1,5 @@
-use std::collections::BTreeMap;
-
-use crate::causality::Dot;
 use crate::error::ErrorKind;
-use crate::replica::Minted;
 use crate::testing::simulation::happening::{Happening, NodeEvent, Ticket};
-use crate::testing::simulation::history::decode;
 use crate::testing::simulation::network::Network;
 use crate::testing::simulation::plan::Plan;
 use crate::testing::simulation::queue::Queue;
@@ -24,8 +19,6 @@ pub(super) struct Fabric {
     pub(super) queue: Queue<Happening>,
     pub(super) network: Network,
     pub(super) trace: Trace,
-    /// The dots under which puts were made, by write id; kept while bits flip.
-    pub(super) minted: BTreeMap<u64, Dot>,
     /// Faults that happened so far, those of single messages and of storages not counted.
     pub(super) faults: u64,
     /// Messages that were lost or doubled.
@@ -146,20 +139,6 @@ impl Fabric {
             _ => {
                 self.garbled += 1;
                 answer
-            }
-        }
-    }
-
-    /// Remembers under which dots puts were made, for the choice of what may be damaged.
-    pub(super) fn note_minted(&mut self, minted: &[Minted]) {
-        if !self.plan.faults.bit_flips {
-            return;
-        }
-        for (dot, _, record) in minted.iter().filter_map(|minted| minted.result.as_ref().ok()) {
-            let Ok(record) = record.decode() else { continue };
-            let made = record.versions().iter().find(|version| version.dot == *dot);
-            if let Some(id) = made.and_then(|version| decode(version.value.as_ref()?)) {
-                self.minted.insert(id, *dot);
             }
         }
     }

@@ -1,6 +1,4 @@
-use crate::causality::Dot;
 use crate::record::CellView;
-use crate::testing::simulation::client::What;
 use crate::testing::simulation::happening::Happening;
 use crate::testing::simulation::world::World;
 
@@ -103,9 +101,6 @@ impl World {
         if others.count() + 1 >= usize::from(planned.w_min).min(key.owners.len()) {
             return None;
         }
-        if !self.fabric.plan.faults.bit_flips_under_puts && self.holds_unsettled_put(node, index) {
-            return None;
-        }
         let bit = self.fabric.random.bits();
         if !self.nodes[node].disk.flip(key.storage_key.as_bytes(), bit) {
             return None;
@@ -113,31 +108,6 @@ impl World {
         self.bits_flipped += 1;
         self.flips[index] += 1;
         Some(format!("a bit of key {index} flips on node {node}"))
-    }
-
-    /// Whether a node may have acknowledged a put of the key whose client still waits.
-    fn holds_unsettled_put(&self, node: usize, index: usize) -> bool {
-        let currents = self.clients.iter().filter_map(|client| client.current.as_ref());
-        let puts = currents.flat_map(|current| match &current.what {
-            What::Gets(_) => &[],
-            What::Puts(puts) => puts.as_slice(),
-        });
-        let mut waiting =
-            puts.filter(|(key, _)| *key == index).map(|(key, put)| &self.history.keys[*key].writes[*put]);
-        waiting.any(|write| {
-            // A delete has no value by which its dot could be known.
-            write.is_delete
-                || self.fabric.minted.get(&write.id).is_some_and(|dot| self.knows(node, index, *dot))
-        })
-    }
-
-    /// Whether the stored record has that version, or one that replaced it.
-    fn knows(&self, node: usize, index: usize, dot: Dot) -> bool {
-        let knows = self.cell(node, index, |cell| {
-            let record = cell.and_then(|cell| cell.record().decode().ok());
-            record.is_none_or(|record| record.context().dots.contains(dot))
-        });
-        knows.unwrap_or(false)
     }
 
     /// Whether a node has a record that is damaged, or recovering from damage, in the bucket and partition of that key.

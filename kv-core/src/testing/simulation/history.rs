@@ -134,8 +134,7 @@ pub(super) fn encode(id: u64) -> Bytes {
     value.into()
 }
 
-/// The id in a value that [`encode`] made, if nothing of it was altered.
-pub(super) fn decode(value: &[u8]) -> Option<u64> {
+fn decode(value: &[u8]) -> Option<u64> {
     let id = u64::from_le_bytes(value.get(..ID_BYTES)?.try_into().ok()?);
     (id > 0 && encode(id) == value).then_some(id)
 }

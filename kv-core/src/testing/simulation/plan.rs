@@ -97,7 +97,6 @@ fn subset(faults: Faults, random: &mut Random) -> Faults {
         clocks: keep(faults.clocks),
         storage_errors: keep(faults.storage_errors),
         bit_flips: keep(faults.bit_flips),
-        bit_flips_under_puts: faults.bit_flips_under_puts,
     }
 }
 

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -193,7 +192,6 @@ impl Simulation {
                 random,
                 queue: Queue::new(),
                 trace: Trace::new(self.config.trace),
-                minted: BTreeMap::new(),
                 faults: 0,
                 message_faults: 0,
                 garbled: 0,

@@ -68,7 +68,6 @@ impl SimulatedNode {
         let mutations: Vec<_> = process.writer.queue.drain(..most).collect();
         let mut applied = apply(&*self.disk, &self.view, &mut process.minter, now, mutations);
         let minted = std::mem::take(&mut applied.minted);
-        fabric.note_minted(&minted);
         let commit_us = if applied.batch.is_empty() {
             1
         } else {
