@@ -41,7 +41,8 @@ pub struct Limits {
     pub buckets_max: usize,
     /// Deadline of an operation that names none.
     pub deadline_ms_default: u64,
-    /// Longest deadline that an operation may ask for.
+    /// Longest deadline that an operation may ask for. So long, too, a record that was damaged waits before it is healed: a put that its
+    /// replica acknowledged before may still be on its way to the others.
     pub deadline_ms_max: u64,
     /// How long a read waits for an owner before it asks one more.
     pub hedge_delay_ms: u64,

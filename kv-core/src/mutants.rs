@@ -30,6 +30,7 @@ pub enum Mutant {
     ContextIsRoundedUp,
     MergeDropsPasts,
     StaleSourcesHeal,
+    HealsWhilePutsAreUnderWay,
 }
 
 impl Mutant {
@@ -60,6 +61,7 @@ impl Mutant {
         Mutant::ContextIsRoundedUp,
         Mutant::MergeDropsPasts,
         Mutant::StaleSourcesHeal,
+        Mutant::HealsWhilePutsAreUnderWay,
     ];
 }
 

@@ -279,6 +279,10 @@ impl PutWork {
         if !matches!(self.phase, Phase::Writing) {
             return PutStep::Wait;
         }
+        // Replicas count on it that a put has ended by its deadline: what is acknowledged later may be damaged and healed without it.
+        if step.now.monotonic_us > step.deadline_us {
+            return self.deadline();
+        }
         match self.acks.get_mut(usize::from(index)) {
             Some(known) if *known == Progress::Waiting => *known = progress,
             Some(_) if mutants::on(Mutant::DuplicatedAnswerCountsTwice) => self.extra_acks += 1,

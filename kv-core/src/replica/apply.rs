@@ -8,7 +8,7 @@ use crate::ids::BucketId;
 use crate::ids::OpId;
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
-use crate::replica::held::Held;
+use crate::replica::held::{Held, Moment};
 use crate::replica::meta::Meta;
 use crate::replica::{MergeGroup, Minted, Minter, Mutation};
 use crate::storage::{Batch, CommitError, Durability, Storage};
@@ -109,7 +109,10 @@ pub fn apply<T>(
                 }
                 applied.minted.push(Minted { op: mint.op, result });
             }
-            Mutation::Merge(group) => applied.merge(view, &mut slots, group),
+            Mutation::Merge(group) => {
+                let at = Moment { life: minter.incarnation(), now_us: now.monotonic_us };
+                applied.merge(view, &mut slots, group, at);
+            }
             Mutation::Meta(name, value) => {
                 applied.durability = Durability::Synced;
                 applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
@@ -134,14 +137,14 @@ pub fn apply<T>(
 }
 
 impl<T> Applied<T> {
-    fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>) {
+    fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>, at: Moment) {
         let mut answers = Vec::with_capacity(group.items.len());
         for merge in &group.items {
             self.durability = self.durability.max(merge.bucket.properties.durability);
             let merged = slots
                 .held(merge.bucket.id, &merge.key, merge.token)
                 .map_err(|error| error.kind())
-                .and_then(|held| held.merge(view, merge));
+                .and_then(|held| held.merge(view, merge, at));
             answers.push(match merged {
                 Ok(()) => WriteAnswer::Committed,
                 Err(kind) => WriteAnswer::Refused(kind),

@@ -159,8 +159,15 @@ impl Simulation {
         let cluster = ClusterId(u128::from(random.bits()) | 1);
         let layout = Arc::new(self.layout(cluster, plan.nodes));
         let siblings_max = *random.pick(&[8, 64]);
-        let limits =
-            Limits { hedge_delay_ms: 15, siblings_max, frame_bytes_max: 64 << 20, ..Limits::default() };
+        let limits = Limits {
+            hedge_delay_ms: 15,
+            heal_timeout_ms: 60,
+            deadline_ms_default: 100,
+            deadline_ms_max: 100,
+            siblings_max,
+            frame_bytes_max: 64 << 20,
+            ..Limits::default()
+        };
         let secret = ClusterSecret(*b"simulated secret");
         let nodes: Vec<SimulatedNode> = (0..plan.nodes)
             .map(|index| {
