@@ -31,6 +31,7 @@ pub enum Mutant {
     MergeDropsPasts,
     StaleSourcesHeal,
     HealsWhilePutsAreUnderWay,
+    StaleForwardIsTriedAgain,
 }
 
 impl Mutant {
@@ -62,6 +63,7 @@ impl Mutant {
         Mutant::MergeDropsPasts,
         Mutant::StaleSourcesHeal,
         Mutant::HealsWhilePutsAreUnderWay,
+        Mutant::StaleForwardIsTriedAgain,
     ];
 }
 

@@ -33,7 +33,7 @@ pub struct NodeMachine<T> {
     waiting: usize,
     forwards: Forwards,
     /// The puts that were handed to owners and are not settled.
-    forwarding: BTreeMap<u64, OpId>,
+    forwarding: BTreeMap<u64, (OpId, Incarnation)>,
     peers: BTreeMap<NodeId, Incarnation>,
     limits: Limits,
     stats: MachineStats,
@@ -314,10 +314,20 @@ impl<T> NodeMachine<T> {
             }
             (CallToken::Forward(op, id), result) => {
                 // Only the answer to the latest hand-over counts.
-                if self.forwarding.remove(&id) != Some(op) {
-                    return;
-                }
+                let named = match self.forwarding.remove(&id) {
+                    Some((of, named)) if of == op => named,
+                    _ => return,
+                };
                 let answer = match result {
+                    // Another copy of the request may have been run in the life that it was meant for. In no life at all it cannot have been.
+                    Ok((AnswerBody::Forward(answer), _))
+                        if is_stale(&answer)
+                            && named != Incarnation(0)
+                            && !mutants::on(Mutant::StaleForwardIsTriedAgain) =>
+                    {
+                        let message = "it has begun a new life since".into();
+                        Err(CallError::NoAnswer(ErrorKind::StaleIncarnation, message))
+                    }
                     Ok((AnswerBody::Forward(answer), _)) => Ok(answer),
                     // Refused as a whole: nothing was done.
                     Err(CallError::NotSent(kind, message)) => {
@@ -341,10 +351,10 @@ impl<T> NodeMachine<T> {
         if let Some(before) = operation.forward.replace(id) {
             self.forwarding.remove(&before);
         }
-        self.forwarding.insert(id, step.op);
+        let receiver = self.peers.get(&owner).copied().unwrap_or(Incarnation(0));
+        self.forwarding.insert(id, (step.op, receiver));
         self.stats.forwarded += 1;
         let floor = self.forwarding.keys().next().copied().unwrap_or(id);
-        let receiver = self.peers.get(&owner).copied().unwrap_or(Incarnation(0));
         outbox.effect(Effect::Call {
             peer: owner,
             body: RequestBody::Forward(Forward { receiver, id, floor, bucket, key, value, context, options }),
@@ -448,6 +458,11 @@ impl<T> NodeMachine<T> {
             outbox.effect(Effect::Complete { ticket, outcome });
         }
     }
+}
+
+/// Whether an owner refused a put because it was meant for another life of it.
+fn is_stale(answer: &ForwardAnswer) -> bool {
+    matches!(&answer.result, PutResult::NotApplied(error) if error.kind() == ErrorKind::StaleIncarnation)
 }
 
 /// The failure that an answer of the wrong shape, or none, comes to. The request may have been carried out.

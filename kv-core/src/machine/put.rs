@@ -347,7 +347,7 @@ impl PutWork {
         let Phase::Forwarding { next, introduced } = &mut self.phase else { return PutStep::Wait };
         let cause = match answer {
             Ok(ForwardAnswer { result: PutResult::NotApplied(error) }) if error.is_retryable() => {
-                // A peer that is new to this node, or began a new life, has just said which.
+                // A peer that is new to this node has just said which life it lives.
                 if error.kind() == ErrorKind::StaleIncarnation && !*introduced {
                     *introduced = true;
                     return self.next_forward();
