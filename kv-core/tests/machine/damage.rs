@@ -3,6 +3,7 @@ use kv_core::command::{Get, Put};
 use kv_core::error::ErrorKind;
 use kv_core::ids::{BucketId, Epoch, NodeId};
 use kv_core::key::Key;
+use kv_core::limits::Limits;
 use kv_core::wire::{AnswerBody, ReadAnswer, ReadItem, RequestBody};
 
 use crate::cluster::{Cluster, Link, Part, texts};
@@ -18,6 +19,18 @@ fn damaged() -> (Cluster, Key) {
     (cluster, key)
 }
 
+/// Nothing heals a record until every put that may have been under way when its damage was seen has ended: lets node 1 see its damage, and
+/// that time pass, without a word from the others.
+fn let_puts_end(cluster: &mut Cluster, key: &Key) {
+    cluster.isolate(NodeId(1), Link::Refused);
+    for _ in 0..2 {
+        cluster.try_get(NodeId(1), Get::new("default", key.clone())).unwrap_err();
+        cluster.advance(Limits::default().deadline_ms_max + 1);
+    }
+    cluster.isolate(NodeId(1), Link::Up);
+    assert_eq!(cluster.held(NodeId(1), key), Err(ErrorKind::Recovering));
+}
+
 fn peer_sees(cluster: &mut Cluster, key: &Key) -> ReadAnswer {
     let item = ReadItem { bucket: BucketId::DEFAULT, epoch: Epoch(0), key: key.clone(), unless: None };
     cluster.read_as_peer(NodeId(1), NodeId(2), vec![item]).remove(0)
@@ -28,6 +41,7 @@ pub(crate) fn a_get_heals_a_damaged_record_from_the_others() {
     for reader in [1, 2].map(NodeId) {
         for r in [Quorum::One, Quorum::Majority] {
             let (mut cluster, key) = damaged();
+            let_puts_end(&mut cluster, &key);
             let answer = cluster.get(reader, Get::new("default", key.clone()).with_r(r));
             assert_eq!(texts(&answer.values), ["v"], "damaged is not absent");
             if reader == NodeId(1) || r != Quorum::One {
@@ -46,6 +60,8 @@ pub(crate) fn a_get_that_needs_all_fails_and_heals() {
     assert_eq!((error.kind(), quorum.needed), (ErrorKind::Unavailable, 3));
     let causes: Vec<_> = quorum.causes.iter().map(|cause| (cause.node, cause.kind)).collect();
     assert_eq!(causes, [(NodeId(1), ErrorKind::Damaged)], "an owner that was not waited for is no cause");
+    let_puts_end(&mut cluster, &key);
+    cluster.try_get(NodeId(2), all.clone()).unwrap_err();
     assert_eq!(cluster.held(NodeId(1), &key), cluster.held(NodeId(2), &key));
     assert_eq!(texts(&cluster.get(NodeId(2), all).values), ["v"]);
 }
@@ -75,6 +91,7 @@ pub(crate) fn a_write_keeps_the_mark_of_the_damage_until_the_record_is_whole() {
     cluster.put(NodeId(1), blind(&key, "w").with_w(Quorum::One));
     assert_eq!(cluster.held(NodeId(1), &key), Err(ErrorKind::Recovering));
     assert!(matches!(peer_sees(&mut cluster, &key), ReadAnswer::Recovering(..)));
+    cluster.advance(Limits::default().deadline_ms_max + 1);
     // It has no vote: not even a get of one replica takes its word.
     let one = Get::new("default", key.clone()).with_r(Quorum::One);
     let error = cluster.try_get(NodeId(1), one.clone()).unwrap_err();
@@ -94,6 +111,7 @@ pub(crate) fn a_replicated_write_does_not_make_a_damaged_record_whole() {
     let (mut cluster, key) = damaged();
     cluster.put(NodeId(2), blind(&key, "w").with_w(Quorum::All));
     assert_eq!(cluster.held(NodeId(1), &key), Err(ErrorKind::Recovering), "a put says nothing of the rest");
+    let_puts_end(&mut cluster, &key);
     assert_eq!(cluster.values(NodeId(1), &key), ["v", "w"]);
     assert!(cluster.held(NodeId(1), &key).is_ok());
 }
@@ -140,6 +158,7 @@ fn held_by_one_other() -> (Cluster, Key) {
     cluster.put(NodeId(1), blind(&key, "v"));
     cluster.isolate(NodeId(2), Link::Up);
     cluster.damage(NodeId(1), &key);
+    let_puts_end(&mut cluster, &key);
     (cluster, key)
 }
 
@@ -174,6 +193,26 @@ pub(crate) fn what_an_owner_said_before_the_damage_heals_nothing() {
 }
 
 #[test]
+pub(crate) fn what_others_hold_while_a_put_is_under_way_to_them_heals_nothing() {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    cluster.put(NodeId(1), blind(&key, "v").with_w(Quorum::All));
+    // Node 1 has committed `w`, and loses it while it is on its way to the others. It is acknowledged when it arrives at one of them.
+    for other in [2, 3].map(NodeId) {
+        cluster.link(NodeId(1), other, Link::Slow);
+    }
+    cluster.start(NodeId(1), RequestBody::Put(blind(&key, "w")));
+    cluster.damage(NodeId(1), &key);
+    for _ in 0..3 {
+        cluster.get(NodeId(2), Get::new("default", key.clone()));
+        cluster.advance(1);
+    }
+    assert_eq!(cluster.held(NodeId(1), &key), Err(ErrorKind::Recovering), "it does not vote without `w`");
+    cluster.release();
+    assert_eq!(cluster.values(NodeId(2), &key), ["v", "w"]);
+}
+
+#[test]
 pub(crate) fn an_answer_that_comes_while_the_repair_is_made_is_no_source_of_it() {
     let (mut cluster, key) = held_by_one_other();
     cluster.link(NodeId(1), NodeId(3), Link::Slow);
@@ -199,7 +238,7 @@ pub(crate) fn a_damaged_record_that_nobody_else_has_becomes_an_empty_one() {
     cluster.isolate(NodeId(1), Link::Refused);
     cluster.put(NodeId(1), blind(&key, "v").with_w(Quorum::One));
     cluster.damage(NodeId(1), &key);
-    cluster.isolate(NodeId(1), Link::Up);
+    let_puts_end(&mut cluster, &key);
     assert!(cluster.values(NodeId(1), &key).is_empty(), "two replicas never had it");
     assert!(cluster.held(NodeId(1), &key).unwrap().unwrap().is_empty());
     let before = cluster.record_puts();

@@ -10,6 +10,7 @@ use kv_core::wire::{AnswerBody, Forward, ForwardAnswer, Request, RequestBody};
 
 use crate::cluster::{Cluster, Link, SECRET, key, texts};
 use crate::puts::{blind, indeterminate, not_applied};
+use crate::store::Fault;
 
 fn five() -> (Cluster, Key, Vec<NodeId>, NodeId) {
     let cluster = Cluster::new(5);
@@ -183,4 +184,16 @@ pub(crate) fn a_request_for_another_life_or_another_owner_is_refused() {
         }
     }
     assert_eq!(cluster.record_puts(), 0);
+}
+
+#[test]
+pub(crate) fn a_put_that_was_meant_for_an_earlier_life_may_have_been_run_in_it() {
+    let (mut cluster, key, owners, other) = five();
+    cluster.put(other, blind(&key, "a"));
+    cluster.nodes[&owners[0]].store.fail_next(Fault::NotWritten);
+    cluster.put(owners[0], blind(&key, "b"));
+    cluster.put(owners[0], blind(&key, "c"));
+    // The owner lives another life than the one that the node heard of, and cannot know whether a copy arrived in that one.
+    assert_eq!(indeterminate(cluster.try_put(other, blind(&key, "d"))).kind(), ErrorKind::StaleIncarnation);
+    cluster.put(other, blind(&key, "e"));
 }

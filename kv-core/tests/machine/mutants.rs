@@ -36,6 +36,14 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContextIsRoundedUp, puts::a_context_covers_no_dot_between_those_that_were_read),
     (Mutant::MergeDropsPasts, puts::a_delete_leaves_a_tombstone_that_late_copies_do_not_survive),
     (Mutant::StaleSourcesHeal, damage::what_an_owner_said_before_the_damage_heals_nothing),
+    (
+        Mutant::HealsWhilePutsAreUnderWay,
+        damage::what_others_hold_while_a_put_is_under_way_to_them_heals_nothing,
+    ),
+    (
+        Mutant::StaleForwardIsTriedAgain,
+        forwarding::a_put_that_was_meant_for_an_earlier_life_may_have_been_run_in_it,
+    ),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 
