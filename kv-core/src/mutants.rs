@@ -32,9 +32,19 @@ pub enum Mutant {
     StaleSourcesHeal,
     HealsWhilePutsAreUnderWay,
     StaleForwardIsTriedAgain,
+    ChecksumIsIgnored,
+    RepairsAreNotSent,
+    RepairsConvergedReplicas,
+    BirthForEveryMint,
 }
 
 impl Mutant {
+    /// Mutants that no client can see, whatever goes wrong: tests of the machine find them.
+    ///
+    /// A put that sends its version alone leaves as many copies of it, with its exact past, as were acknowledged, and older siblings stay where
+    /// they were acknowledged; damage is healed from whole records. Owners that missed something only learn it later.
+    pub const UNSEEN_BY_CLIENTS: &'static [Mutant] = &[Mutant::SendsVersionInsteadOfRecord];
+
     /// Every mutant.
     pub const ALL: &'static [Mutant] = &[
         Mutant::ContinuesCounterOfRepairedRecord,
@@ -64,6 +74,10 @@ impl Mutant {
         Mutant::StaleSourcesHeal,
         Mutant::HealsWhilePutsAreUnderWay,
         Mutant::StaleForwardIsTriedAgain,
+        Mutant::ChecksumIsIgnored,
+        Mutant::RepairsAreNotSent,
+        Mutant::RepairsConvergedReplicas,
+        Mutant::BirthForEveryMint,
     ];
 }
 

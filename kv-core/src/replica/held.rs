@@ -169,10 +169,10 @@ fn damage_mark(damage: u64, at: Moment) -> Option<RecoveringMark> {
 }
 
 fn settle_mark(mut mark: RecoveringMark, merge: &Merge, view: &View, at: Moment) -> Option<RecoveringMark> {
-    let hurries = mutants::on(Mutant::HealsWhilePutsAreUnderWay);
-    let put_us_max = if hurries { 0 } else { view.limits.deadline_ms_max.saturating_mul(1_000) };
+    let put_us_max = view.limits.deadline_ms_max.saturating_mul(1_000);
     if let Some(heal) = &merge.heal {
-        let counts = mark.admits(heal.damage, at.life(), at.now_us, put_us_max);
+        let hurries = mutants::on(Mutant::HealsWhilePutsAreUnderWay) && heal.damage == mark.damage();
+        let counts = hurries || mark.admits(heal.damage, at.life(), at.now_us, put_us_max);
         for source in heal.sources.iter().filter(|_| counts || mutants::on(Mutant::StaleSourcesHeal)) {
             mark.merged_with(source.node, source.complete);
         }

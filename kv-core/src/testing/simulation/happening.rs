@@ -19,6 +19,8 @@ pub(super) enum Happening {
     NodeGoesOn(usize),
     /// The next fault that lasts.
     Fault,
+    /// A bit flips in what a node has stored under that key.
+    Flip(usize, Vec<u8>),
     /// The network is whole again, unless it was cut anew since.
     Heals(u64),
 }

@@ -73,8 +73,13 @@ impl Network {
         self.cuts += 1;
         let (one, other) = (random.index(self.nodes), random.index(self.nodes));
         if slow && (!cut || random.below(4) == 0) {
-            let link = one * (self.nodes + 1) + other;
-            self.slow_us[link] = random.between(5_000, 40_000);
+            let delay_us = random.between(5_000, 40_000);
+            let links = one * (self.nodes + 1);
+            if random.coin() {
+                self.slow_us[links..links + self.nodes].fill(delay_us);
+                return (self.cuts, format!("what leaves node {one} for its peers is slow"));
+            }
+            self.slow_us[links + other] = delay_us;
             return (self.cuts, format!("link {one} -> {other} is slow"));
         }
         let what = match random.below(6) {

@@ -199,6 +199,7 @@ impl Simulation {
                 random,
                 queue: Queue::new(),
                 trace: Trace::new(self.config.trace),
+                flips_after_write: false,
                 faults: 0,
                 message_faults: 0,
                 garbled: 0,

@@ -64,6 +64,7 @@ impl World {
             Happening::NodeStarts(node) => self.nodes[node].start(&mut self.fabric),
             Happening::NodeGoesOn(node) => self.nodes[node].go_on(&mut self.fabric),
             Happening::Fault => self.inject(),
+            Happening::Flip(node, key) => self.flip_written(node, &key),
             Happening::Heals(number) => {
                 if self.fabric.network.heal(number) {
                     self.fabric.trace.line(self.fabric.now_us, || "the network is whole".into());
