@@ -34,3 +34,6 @@ fn check_key(key: &KeyHistory, violations: &mut Vec<Violation>) {
     reads::check(key, &pasts, violations);
     overwrites::check(key, &pasts, violations);
 }
+
+#[cfg(test)]
+mod tests;
