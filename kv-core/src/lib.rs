@@ -33,3 +33,19 @@ pub mod machine;
 
 #[cfg(feature = "testing")]
 pub mod testing;
+
+/// The guides for those who write plug-ins: their examples run as tests.
+#[cfg(all(doctest, feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/storage.md")]
+    struct Storage;
+
+    #[doc = include_str!("../../docs/resolver.md")]
+    struct Resolver;
+
+    #[doc = include_str!("../../docs/strategy.md")]
+    struct Strategy;
+
+    #[doc = include_str!("../../docs/simulation.md")]
+    struct Simulation;
+}

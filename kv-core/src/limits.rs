@@ -41,8 +41,8 @@ pub struct Limits {
     pub buckets_max: usize,
     /// Deadline of an operation that names none.
     pub deadline_ms_default: u64,
-    /// Longest deadline that an operation may ask for. So long, too, a record that was damaged waits before it is healed: a put that its
-    /// replica acknowledged before may still be on its way to the others.
+    /// Longest deadline that an operation may ask for; also how long a damaged record waits before it is healed, so that no put that it
+    /// acknowledged is still under way.
     pub deadline_ms_max: u64,
     /// How long a read waits for an owner before it asks one more.
     pub hedge_delay_ms: u64,
@@ -67,7 +67,7 @@ impl Default for Limits {
             requests_in_flight_max: 8_192,
             buckets_max: 1_024,
             deadline_ms_default: 2_000,
-            deadline_ms_max: 60_000,
+            deadline_ms_max: 10_000,
             hedge_delay_ms: 20,
             heal_timeout_ms: 500,
             clock_drift_ms_max: 60_000,

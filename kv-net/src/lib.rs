@@ -7,3 +7,8 @@ pub mod transport;
 
 pub use client::{Client, ClientBuilder};
 pub use node::{Node, NodeConfig};
+
+/// The README, whose examples run as tests.
+#[cfg(all(doctest, feature = "tarpc"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -100,9 +100,13 @@ impl BucketTable {
             Some((_, old)) if old.resolver != properties.resolver => {
                 return bad(format!("the resolver of bucket '{name}' is {} and is fixed", old.resolver));
             }
+            Some((_, old)) if old.w_min < properties.w_min => {
+                // A write that was acknowledged by fewer replicas may be needed to heal a damaged record.
+                return bad(format!("w_min of bucket '{name}' is {} and can only be lowered", old.w_min));
+            }
             Some((id, _)) => id,
-            None if self.entries.len() >= limits.buckets_max => {
-                return bad(format!("there are {} buckets already, the most allowed", self.entries.len()));
+            None if self.buckets().count() >= limits.buckets_max => {
+                return bad(format!("there are {} buckets already, the most allowed", limits.buckets_max));
             }
             None if id <= BucketId::REDIS || self.entries.values().any(|entry| entry.id == id) => {
                 return bad("the drawn bucket id is taken: try again".into());

@@ -4,25 +4,10 @@ use crate::replica::{Merge, MergeGroup};
 use crate::view::View;
 use crate::wire::WriteItem;
 
-/// Checks the records of a peer's write, outside every lock, and makes the mutation of them.
-///
-/// # Errors
-///
-/// The kind of refusal, for the whole request: [`ErrorKind::UnknownBucket`], [`ErrorKind::NotOwner`] or [`ErrorKind::InvalidFrame`] for a
-/// record that fails its checksum.
-pub fn accept_writes<T>(
-    view: &View,
-    reply: Option<T>,
-    items: Vec<WriteItem>,
-) -> Result<MergeGroup<T>, (Option<T>, ErrorKind)> {
-    let mut merges = Vec::with_capacity(items.len());
-    for item in items {
-        match accept(view, item) {
-            Ok(merge) => merges.push(merge),
-            Err(kind) => return Err((reply, kind)),
-        }
-    }
-    Ok(MergeGroup { reply, items: merges })
+/// Checks the records of a peer's write, outside every lock, and makes the mutation of them. Each is refused for itself:
+/// [`ErrorKind::UnknownBucket`], [`ErrorKind::NotOwner`], or [`ErrorKind::InvalidFrame`] for a record that fails its checksum.
+pub fn accept_writes<T>(view: &View, reply: Option<T>, items: Vec<WriteItem>) -> MergeGroup<T> {
+    MergeGroup { reply, items: items.into_iter().map(|item| accept(view, item)).collect() }
 }
 
 fn accept(view: &View, item: WriteItem) -> Result<Merge, ErrorKind> {

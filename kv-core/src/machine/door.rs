@@ -8,7 +8,7 @@ use crate::storage::Storage;
 use crate::time::Now;
 use crate::transport::Sender;
 use crate::view::View;
-use crate::wire::{Answer, AnswerBody, ForwardAnswer, Header, ReadAnswer, Request, RequestBody, WriteAnswer};
+use crate::wire::{Answer, AnswerBody, ForwardAnswer, Header, ReadAnswer, Request, RequestBody};
 
 /// What a node is at one moment, as far as frames need it.
 #[derive(Debug, Clone, Copy)]
@@ -74,23 +74,14 @@ impl Door<'_> {
                 keep_within_frame(&mut answers, view.limits.frame_bytes_max / 2);
                 Admitted::Answered(ticket, AnswerBody::Read(answers))
             }
-            RequestBody::Write(items) => {
-                let count = items.len();
-                match accept_writes(view, Some(ticket), items) {
-                    Ok(group) => Admitted::Merge(group),
-                    Err((Some(ticket), kind)) => {
-                        Admitted::Answered(ticket, AnswerBody::Write(vec![WriteAnswer::Refused(kind); count]))
-                    }
-                    Err((None, _)) => Admitted::Merge(MergeGroup { reply: None, items: Vec::new() }),
-                }
-            }
+            RequestBody::Write(items) => Admitted::Merge(accept_writes(view, Some(ticket), items)),
             RequestBody::Forward(forward) => {
                 let Sender::Peer(peer) = sender else {
                     return Admitted::Administer(ticket, RequestBody::Forward(forward));
                 };
-                let (id, floor) = (forward.id, forward.floor);
+                let (id, floor, forward_sender) = (forward.id, forward.floor, forward.sender);
                 let put = prepare::forwarded(view, self.peers, now, self.incarnation, forward);
-                Admitted::Run(Event::Forwarded { ticket, from: (peer, header.incarnation), id, floor, put })
+                Admitted::Run(Event::Forwarded { ticket, from: (peer, forward_sender), id, floor, put })
             }
             RequestBody::Get(command) => match prepare::get(view, now, command) {
                 Ok(get) => match local_get(view, self.store, &get, &mut Vec::with_capacity(256)) {

@@ -3,9 +3,9 @@ use smallvec::SmallVec;
 use crate::command::{Explain, ExplainedReplica, ExplainedVersion, GetAnswer, ReplicaState};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Epoch;
-use crate::machine::operation::{HEALING, Step};
 use crate::machine::outbox::Outbox;
 use crate::machine::read_quorum::{ReadQuorum, Replica};
+use crate::machine::step::{HEALING, Step};
 use crate::machine::{Effect, PreparedGet, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
 use crate::record::{EncodedRecord, Record};
@@ -37,7 +37,9 @@ enum Phase {
     Resolving,
     /// The client was answered; waits for the owners that were asked but have not answered.
     Repairing,
-    /// The client was answered and a damage was seen; waits for what all owners hold now.
+    /// The client was answered and a damage was seen; waits until every put that the damaged owner may have acknowledged has ended.
+    Settling,
+    /// Waits for what all owners hold now.
     Healing,
     /// All answers are being merged for the repair.
     ResolvingRepair,
@@ -116,6 +118,10 @@ impl GetWork {
                 self.phase = Phase::Done;
                 let message = "the get's deadline passed while the answers were merged";
                 Some(Err(Error::new(ErrorKind::DeadlineExceeded, message)))
+            }
+            Phase::Settling => {
+                self.heal(step, outbox);
+                None
             }
             // Every call of the healing ends by itself.
             Phase::Healing | Phase::ResolvingRepair | Phase::Done => None,
@@ -201,16 +207,31 @@ impl GetWork {
             self.damages = self.quorum.damages();
             self.round = HEALING;
             self.resolution = None;
-            self.phase = Phase::Healing;
-            if !mutants::on(Mutant::StaleSourcesHeal) {
-                self.quorum = ReadQuorum::new(self.target.owners.len(), self.target.owners.len());
+            self.phase = Phase::Settling;
+            if mutants::on(Mutant::StaleSourcesHeal) || mutants::on(Mutant::HealsAtOnce) {
+                self.heal(step, outbox);
             }
-            return step.read_to_heal(&self.target, &mut self.quorum, outbox);
+            return;
         }
         self.phase = Phase::Repairing;
         if self.quorum.waiting() == 0 {
             self.repair(step, outbox);
         }
+    }
+
+    /// Whether a damage waits to be healed, some time after the client was answered.
+    pub(super) fn is_settling(&self) -> bool {
+        self.phase == Phase::Settling
+    }
+
+    /// Asks every owner anew. A put that the damaged owner acknowledged before it was damaged has ended by now, so that it is either
+    /// held by enough others or was never called applied.
+    fn heal<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        self.phase = Phase::Healing;
+        if !mutants::on(Mutant::StaleSourcesHeal) {
+            self.quorum = ReadQuorum::new(self.target.owners.len(), self.target.owners.len());
+        }
+        step.read_to_heal(&self.target, &mut self.quorum, outbox);
     }
 
     fn repair<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
@@ -254,7 +275,7 @@ impl GetWork {
                     record: resolution.encoded.to_bytes(),
                     heal,
                 };
-                outbox.repair(*owner, step.op, item, step.timeout_us());
+                outbox.repair(*owner, step.op, item, step.heal_timeout_us());
             }
         }
     }

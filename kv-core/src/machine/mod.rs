@@ -19,6 +19,7 @@ pub mod prepare;
 mod put;
 mod read_quorum;
 mod resolve;
+mod step;
 
 pub use accept::accept_writes;
 pub use door::{Admitted, Door};

@@ -1,22 +1,27 @@
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::command::{GetAnswer, PutResult};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Incarnation, NodeId, OpId};
+use crate::ids::{BucketId, Incarnation, NodeId, OpId};
+use crate::key::Key;
 use crate::limits::Limits;
 use crate::machine::forwards::Forwards;
 use crate::machine::get::GetWork;
 use crate::machine::many::{Many, Part};
-use crate::machine::operation::{Next, Operation, Step, Waiter, Work};
+use crate::machine::operation::{Next, Operation, Waiter, Work};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::PutWork;
+use crate::machine::step::Step;
 use crate::machine::{CallToken, Effect, Event, Outcome, PeerAnswer, PreparedGet, PreparedPut};
 use crate::mutants::{self, Mutant};
 use crate::time::Now;
 use crate::transport::CallError;
 use crate::view::View;
 use crate::wire::{AnswerBody, Forward, ForwardAnswer, ReadAnswer, RequestBody};
+
+/// Most keys whose damage waits to be healed at a time.
+const HEALS_MAX: usize = 1_024;
 
 /// Coordinates the operations of one node. Fed with [`Event`]s, it hands back [`Effect`]s; it does nothing by itself.
 ///
@@ -34,8 +39,11 @@ pub struct NodeMachine<T> {
     forwards: Forwards,
     /// The puts that were handed to owners and are not settled.
     forwarding: BTreeMap<u64, (OpId, Incarnation)>,
+    /// The keys whose damage waits to be healed.
+    healing: BTreeSet<(BucketId, Key)>,
     peers: BTreeMap<NodeId, Incarnation>,
     limits: Limits,
+    life: Incarnation,
     stats: MachineStats,
 }
 
@@ -61,8 +69,8 @@ pub struct MachineStats {
 }
 
 impl<T> NodeMachine<T> {
-    /// A machine with nothing under way.
-    pub fn new(limits: Limits) -> Self {
+    /// A machine with nothing under way, in a process that is known by `life`: any number that no other process of the node had.
+    pub fn new(limits: Limits, life: Incarnation) -> Self {
         NodeMachine {
             operations: BTreeMap::new(),
             manies: BTreeMap::new(),
@@ -73,8 +81,10 @@ impl<T> NodeMachine<T> {
             waiting: 0,
             forwards: Forwards::default(),
             forwarding: BTreeMap::new(),
+            healing: BTreeSet::new(),
             peers: BTreeMap::new(),
             limits,
+            life,
             stats: MachineStats::default(),
         }
     }
@@ -199,7 +209,7 @@ impl<T> NodeMachine<T> {
             self.timers.push(Reverse((hedge_us, op)));
         }
         self.waiting += 1;
-        let operation = Operation { waiter: Some(waiter), work, deadline_us, forward: None };
+        let operation = Operation { waiter: Some(waiter), work, deadline_us, forward: None, heals: false };
         self.operations.insert(op, Box::new(operation));
         op
     }
@@ -233,9 +243,21 @@ impl<T> NodeMachine<T> {
                 return;
             }
         }
-        let done = self.operations.get(&op).is_some_and(|operation| operation.is_done());
-        if done {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        if operation.is_done() {
             self.remove(op);
+        } else if operation.is_settling() && !operation.heals {
+            let target = operation.target();
+            let key = (target.bucket.id, target.key.clone());
+            if self.healing.len() >= HEALS_MAX || !self.healing.insert(key) {
+                // Another operation heals this key already, or enough do; a later read sees the damage again.
+                self.operations.remove(&op);
+                return;
+            }
+            let at_us = now.monotonic_us + self.limits.deadline_ms_max * 1_000;
+            operation.heals = true;
+            operation.deadline_us = at_us;
+            self.timers.push(Reverse((at_us, op)));
         }
     }
 
@@ -253,10 +275,13 @@ impl<T> NodeMachine<T> {
     }
 
     fn remove(&mut self, op: OpId) {
-        if let Some(operation) = self.operations.remove(&op)
-            && let Some(id) = operation.forward
-        {
+        let Some(operation) = self.operations.remove(&op) else { return };
+        if let Some(id) = operation.forward {
             self.forwarding.remove(&id);
+        }
+        if operation.heals {
+            let target = operation.target();
+            self.healing.remove(&(target.bucket.id, target.key.clone()));
         }
     }
 
@@ -268,6 +293,10 @@ impl<T> NodeMachine<T> {
         result: Result<PeerAnswer, CallError>,
         outbox: &mut Outbox<'_, T>,
     ) {
+        if result.is_err() {
+            // It may be gone and come back in another life: a put is not handed to the one that is known.
+            self.peers.remove(&peer);
+        }
         let result = result.and_then(|answer| {
             self.peers.insert(peer, answer.incarnation);
             match answer.body {
@@ -329,10 +358,6 @@ impl<T> NodeMachine<T> {
                         Err(CallError::NoAnswer(ErrorKind::StaleIncarnation, message))
                     }
                     Ok((AnswerBody::Forward(answer), _)) => Ok(answer),
-                    // Refused as a whole: nothing was done.
-                    Err(CallError::NotSent(kind, message)) => {
-                        Ok(ForwardAnswer { result: PutResult::NotApplied(Error::new(kind, message)) })
-                    }
                     result => Err(unexpected(result)),
                 };
                 self.with_put(at, op, outbox, |put, _, _| put.forward_answer(answer));
@@ -357,7 +382,17 @@ impl<T> NodeMachine<T> {
         let floor = self.forwarding.keys().next().copied().unwrap_or(id);
         outbox.effect(Effect::Call {
             peer: owner,
-            body: RequestBody::Forward(Forward { receiver, id, floor, bucket, key, value, context, options }),
+            body: RequestBody::Forward(Forward {
+                receiver,
+                sender: self.life,
+                id,
+                floor,
+                bucket,
+                key,
+                value,
+                context,
+                options,
+            }),
             timeout_us: step.timeout_us(),
             token: CallToken::Forward(step.op, id),
         });

@@ -104,7 +104,7 @@ impl<'a, T> Outbox<'a, T> {
     /// Repairs this node's own record.
     pub(super) fn repair_local(&mut self, merge: Merge) {
         self.repairs_sent += 1;
-        let group = MergeGroup { reply: None, items: vec![merge] };
+        let group = MergeGroup { reply: None, items: vec![Ok(merge)] };
         self.effects.push(Effect::Mutate(Mutation::Merge(group)));
     }
 

@@ -134,7 +134,7 @@ pub fn forwarded(
     incarnation: Incarnation,
     forward: Forward,
 ) -> Result<PreparedPut, Error> {
-    if forward.receiver != incarnation {
+    if forward.receiver == Incarnation(0) || forward.receiver != incarnation {
         let message = "the put was meant for another life of this node's store";
         return Err(Error::new(ErrorKind::StaleIncarnation, message));
     }

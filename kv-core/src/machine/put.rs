@@ -7,10 +7,10 @@ use crate::command::{
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{Epoch, Incarnation, NodeId};
-use crate::machine::operation::Step;
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::Basis;
 use crate::machine::read_quorum::ReadQuorum;
+use crate::machine::step::Step;
 use crate::machine::{Effect, PreparedPut, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
 use crate::record::EncodedRecord;
@@ -32,6 +32,7 @@ pub(super) struct PutWork {
     written: Option<(Dot, ContextToken)>,
     acks: SmallVec<[Progress; 4]>,
     extra_acks: usize,
+    deadline_us: u64,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl PutWork {
             written: None,
             acks: SmallVec::from_elem(Progress::Waiting, owners),
             extra_acks: 0,
+            deadline_us: put.deadline_us,
         }
     }
 
@@ -279,8 +281,8 @@ impl PutWork {
         if !matches!(self.phase, Phase::Writing) {
             return PutStep::Wait;
         }
-        // Replicas count on it that a put has ended by its deadline: what is acknowledged later may be damaged and healed without it.
-        if step.now.monotonic_us > step.deadline_us {
+        // Nothing is called applied after its deadline, however late this node comes to it: the healing of damages relies on that.
+        if step.now.monotonic_us > self.deadline_us {
             return self.deadline();
         }
         match self.acks.get_mut(usize::from(index)) {
@@ -355,6 +357,11 @@ impl PutWork {
                 error.kind()
             }
             Ok(ForwardAnswer { result }) => return self.end(result),
+            // A peer that is new to this node, or began a new life, refuses and has just said which.
+            Err(CallError::NotSent(ErrorKind::StaleIncarnation, _)) if !*introduced => {
+                *introduced = true;
+                return self.next_forward();
+            }
             Err(CallError::NotSent(kind, _)) => kind,
             Err(CallError::NoAnswer(kind, message)) => {
                 let message =

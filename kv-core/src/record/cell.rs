@@ -3,7 +3,7 @@ use thiserror::Error;
 
 use crate::causality::{Actor, Dot};
 use crate::codec::{DecodeError, Reader, put_varint};
-use crate::ids::{BucketId, Incarnation, NodeId};
+use crate::ids::{BucketId, NodeId};
 use crate::key::Key;
 use crate::mutants::{self, Mutant};
 use crate::record::encoding::{decode_checked, decode_dot, encode_dot, keyed_digest};
@@ -39,15 +39,9 @@ pub struct OwnActor {
 }
 
 /// Which replicas a record that replaced a damaged one was merged with so far. Until they are enough it does not vote.
-///
-/// The damage may have taken a write that this replica had acknowledged and that was still on its way to others. It counts as acknowledged
-/// when it arrives there, so what they held before proves nothing: only when every put that was under way has ended does it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveringMark {
     damage: u64,
-    /// When the damage was seen: in which life of the store, and when on the monotonic clock. None once every put that was under way
-    /// then has ended.
-    seen: Option<(Incarnation, u64)>,
     // Ascending by node; `true` for a replica that was itself not recovering.
     merged: SmallVec<[(NodeId, bool); 4]>,
 }
@@ -76,27 +70,9 @@ pub fn damage_number(bytes: &[u8]) -> u64 {
 }
 
 impl RecoveringMark {
-    /// The mark of a record that begins anew where another was damaged, seen in that life of the store and at that time.
-    pub fn new(damage: u64, life: Incarnation, now_us: u64) -> Self {
-        RecoveringMark { damage, seen: Some((life, now_us)), merged: SmallVec::new() }
-    }
-
-    /// Whether what others held when they were asked to heal `damage` counts. A put ends within `put_us_max`; once that has passed, the damage
-    /// goes on under another number, so that only heals that began after that count. In another life of the store the time begins anew.
-    pub fn admits(&mut self, damage: u64, life: Incarnation, now_us: u64, put_us_max: u64) -> bool {
-        if damage != self.damage {
-            return false;
-        }
-        match self.seen {
-            None => return true,
-            Some((seen_in, _)) if seen_in != life => self.seen = Some((life, now_us)),
-            Some((_, at_us)) if now_us > at_us.saturating_add(put_us_max) => {
-                self.seen = None;
-                self.damage = self.damage.wrapping_add(1);
-            }
-            Some(_) => {}
-        }
-        false
+    /// The mark of a record that begins anew where another was damaged.
+    pub fn new(damage: u64) -> Self {
+        RecoveringMark { damage, merged: SmallVec::new() }
     }
 
     /// The damage.
@@ -164,10 +140,6 @@ impl Cell {
         }
         if let Some(mark) = &self.recovering {
             bytes.extend_from_slice(&mark.damage.to_le_bytes());
-            let (life, at_us) = mark.seen.unwrap_or((Incarnation(0), 0));
-            bytes.push(u8::from(mark.seen.is_some()));
-            bytes.extend_from_slice(&life.0.to_le_bytes());
-            bytes.extend_from_slice(&at_us.to_le_bytes());
             put_varint(&mut bytes, mark.merged.len() as u64);
             for (node, complete) in &mark.merged {
                 put_varint(&mut bytes, node.0);
@@ -254,10 +226,7 @@ fn decode_local(local: &[u8]) -> Result<(Option<OwnActor>, Option<RecoveringMark
         None
     };
     let recovering = if flags & IS_RECOVERING != 0 {
-        let damage = reader.u64()?;
-        let (waits, life, at_us) = (reader.byte()? == 1, Incarnation(reader.u64()?), reader.u64()?);
-        let seen = waits.then_some((life, at_us));
-        let mut mark = RecoveringMark { damage, seen, merged: SmallVec::new() };
+        let mut mark = RecoveringMark::new(reader.u64()?);
         for _ in 0..reader.count(2)? {
             let node = NodeId(reader.varint()?);
             mark.merged_with(node, reader.byte()? == 1);

@@ -8,7 +8,7 @@ use crate::ids::BucketId;
 use crate::ids::OpId;
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
-use crate::replica::held::{Held, Moment};
+use crate::replica::held::Held;
 use crate::replica::meta::Meta;
 use crate::replica::{MergeGroup, Minted, Minter, Mutation};
 use crate::storage::{Batch, CommitError, Durability, Storage};
@@ -101,21 +101,19 @@ pub fn apply<T>(
         match mutation {
             Mutation::Mint(mint) => {
                 applied.durability = applied.durability.max(mint.bucket.properties.durability);
-                let result = slots
-                    .held(mint.bucket.id, &mint.key, mint.token)
+                let result = known(view, mint.bucket.id)
+                    .and_then(|()| slots.held(mint.bucket.id, &mint.key, mint.token))
                     .and_then(|held| held.mint(view, &mint, minter, now));
                 if result.is_ok() {
                     applied.ops.push(mint.op);
                 }
                 applied.minted.push(Minted { op: mint.op, result });
             }
-            Mutation::Merge(group) => {
-                let at = Moment { life: minter.incarnation(), now_us: now.monotonic_us };
-                applied.merge(view, &mut slots, group, at);
-            }
-            Mutation::Meta(name, value) => {
+            Mutation::Merge(group) => applied.merge(view, &mut slots, group),
+            Mutation::Meta { name, value, reply } => {
                 applied.durability = Durability::Synced;
                 applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
+                applied.replies.push((reply, vec![WriteAnswer::Committed]));
             }
             Mutation::DropBucket(bucket) => {
                 let end = BucketId(bucket.0.saturating_add(1)).0.to_be_bytes();
@@ -137,14 +135,16 @@ pub fn apply<T>(
 }
 
 impl<T> Applied<T> {
-    fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>, at: Moment) {
+    fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>) {
         let mut answers = Vec::with_capacity(group.items.len());
-        for merge in &group.items {
-            self.durability = self.durability.max(merge.bucket.properties.durability);
-            let merged = slots
-                .held(merge.bucket.id, &merge.key, merge.token)
-                .map_err(|error| error.kind())
-                .and_then(|held| held.merge(view, merge, at));
+        for item in &group.items {
+            let merged = item.as_ref().map_err(|kind| *kind).and_then(|merge| {
+                self.durability = self.durability.max(merge.bucket.properties.durability);
+                known(view, merge.bucket.id).map_err(|error| error.kind())?;
+                let held =
+                    slots.held(merge.bucket.id, &merge.key, merge.token).map_err(|error| error.kind())?;
+                held.merge(view, merge)
+            });
             answers.push(match merged {
                 Ok(()) => WriteAnswer::Committed,
                 Err(kind) => WriteAnswer::Refused(kind),
@@ -164,11 +164,11 @@ impl Slots {
             match mutation {
                 Mutation::Mint(mint) => slots.add(mint.bucket.id, mint.token, &mint.key, &mut names),
                 Mutation::Merge(group) => {
-                    for merge in &group.items {
+                    for merge in group.items.iter().flatten() {
                         slots.add(merge.bucket.id, merge.token, &merge.key, &mut names);
                     }
                 }
-                Mutation::Meta(..) | Mutation::DropBucket(_) => {}
+                Mutation::Meta { .. } | Mutation::DropBucket(_) => {}
             }
         }
         let places: Vec<usize> = slots.by_key.values().copied().collect();
@@ -214,6 +214,14 @@ impl Slots {
     }
 }
 
+/// Refuses what was queued for a bucket that was deleted meanwhile.
+fn known(view: &View, bucket: BucketId) -> Result<(), Error> {
+    match view.bucket_by_id(bucket) {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::UnknownBucket, "the bucket was deleted meanwhile")),
+    }
+}
+
 fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error) -> Applied<T> {
     for mutation in mutations {
         match mutation {
@@ -223,7 +231,10 @@ fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error
             Mutation::Merge(MergeGroup { reply: Some(reply), items }) => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind()); items.len()]));
             }
-            Mutation::Merge(_) | Mutation::Meta(..) | Mutation::DropBucket(_) => {}
+            Mutation::Meta { reply, .. } => {
+                applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind())]));
+            }
+            Mutation::Merge(_) | Mutation::DropBucket(_) => {}
         }
     }
     applied

@@ -1,6 +1,6 @@
 use crate::causality::{Dot, Stamp};
 use crate::error::{Error, ErrorKind};
-use crate::ids::Incarnation;
+use crate::ids::NodeId;
 use crate::key::StorageKey;
 use crate::mutants::{self, Mutant};
 use crate::record::{
@@ -16,19 +16,6 @@ use crate::view::View;
 pub(super) struct Held {
     state: State,
     changed: bool,
-}
-
-/// When a mutation is merged: on the monotonic clock of that life of the store, which has none after a failed commit.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) life: Option<Incarnation>,
-    pub(super) now_us: u64,
-}
-
-impl Moment {
-    fn life(self) -> Incarnation {
-        self.life.unwrap_or(Incarnation(0))
-    }
 }
 
 #[derive(Debug)]
@@ -58,16 +45,19 @@ impl Held {
     }
 
     /// Merges a record that another replica made. Refuses nothing and drops nothing.
-    pub(super) fn merge(&mut self, view: &View, merge: &Merge, at: Moment) -> Result<(), ErrorKind> {
+    pub(super) fn merge(&mut self, view: &View, merge: &Merge) -> Result<(), ErrorKind> {
+        let owners = view.owners(&merge.bucket, merge.token);
+        let write_quorum_min = usize::from(merge.bucket.properties.w_min);
         let (own, mark, record) = match &self.state {
             State::Absent => (None, None, merge.record.clone()),
-            State::Damaged(damage) => (None, damage_mark(*damage, at), merge.record.clone()),
+            State::Damaged(damage) => (None, damage_mark(*damage), merge.record.clone()),
             State::Cell(cell) => {
                 let record = merged(cell, merge)?;
                 (cell.own, cell.recovering.clone(), record)
             }
         };
-        let recovering = mark.and_then(|mark| settle_mark(mark, merge, view, at));
+        let recovering =
+            mark.and_then(|mark| settle_mark(mark, merge, view.node(), owners, write_quorum_min));
         self.replace(Cell { own, recovering, record });
         Ok(())
     }
@@ -89,10 +79,7 @@ impl Held {
         let (own, recovering, mut record) = match &self.state {
             State::Absent => (None, None, Record::new()),
             // No base for anything: the write is kept beside a mark, under an actor that nobody has seen.
-            State::Damaged(damage) => {
-                let at = Moment { life: minter.incarnation(), now_us: now.monotonic_us };
-                (None, damage_mark(*damage, at), Record::new())
-            }
+            State::Damaged(damage) => (None, damage_mark(*damage), Record::new()),
             State::Cell(cell) => {
                 let record = cell.record.decode().map_err(|error| damaged(&error))?;
                 (cell.own, cell.recovering.clone(), record)
@@ -164,22 +151,24 @@ fn merged(cell: &Cell, merge: &Merge) -> Result<EncodedRecord, ErrorKind> {
 }
 
 /// The mark of a record that begins anew where one was damaged.
-fn damage_mark(damage: u64, at: Moment) -> Option<RecoveringMark> {
-    (!mutants::on(Mutant::WriteClearsDamage)).then(|| RecoveringMark::new(damage, at.life(), at.now_us))
+fn damage_mark(damage: u64) -> Option<RecoveringMark> {
+    (!mutants::on(Mutant::WriteClearsDamage)).then(|| RecoveringMark::new(damage))
 }
 
-fn settle_mark(mut mark: RecoveringMark, merge: &Merge, view: &View, at: Moment) -> Option<RecoveringMark> {
-    let put_us_max = view.limits.deadline_ms_max.saturating_mul(1_000);
-    if let Some(heal) = &merge.heal {
-        let hurries = mutants::on(Mutant::HealsWhilePutsAreUnderWay) && heal.damage == mark.damage();
-        let counts = hurries || mark.admits(heal.damage, at.life(), at.now_us, put_us_max);
-        for source in heal.sources.iter().filter(|_| counts || mutants::on(Mutant::StaleSourcesHeal)) {
+fn settle_mark(
+    mut mark: RecoveringMark,
+    merge: &Merge,
+    node: NodeId,
+    owners: &[NodeId],
+    write_quorum_min: usize,
+) -> Option<RecoveringMark> {
+    let forgets = mutants::on(Mutant::StaleSourcesHeal);
+    if let Some(heal) = merge.heal.as_ref().filter(|heal| heal.damage == mark.damage() || forgets) {
+        for source in &heal.sources {
             mark.merged_with(source.node, source.complete);
         }
     }
-    let owners = view.owners(&merge.bucket, merge.token);
-    let over = mark.is_over(view.node(), owners, usize::from(merge.bucket.properties.w_min));
-    (!over).then_some(mark)
+    (!mark.is_over(node, owners, write_quorum_min)).then_some(mark)
 }
 
 fn check_siblings(view: &View, mint: &Mint, record: &Record) -> Result<(), Error> {

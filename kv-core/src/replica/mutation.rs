@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::causality::{Context, Dot, Stamp};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{BucketId, OpId, Token};
 use crate::key::Key;
 use crate::record::{EncodedRecord, Expiry, WriteId};
@@ -18,7 +18,14 @@ pub enum Mutation<T> {
     /// Merges records that others made.
     Merge(MergeGroup<T>),
     /// Stores metadata of the store: the layout, the bucket table.
-    Meta(&'static str, Vec<u8>),
+    Meta {
+        /// Which piece.
+        name: &'static str,
+        /// The piece.
+        value: Vec<u8>,
+        /// Who waits until it is committed.
+        reply: T,
+    },
     /// Removes everything in a bucket that was deleted.
     DropBucket(BucketId),
 }
@@ -60,8 +67,8 @@ pub struct Minted {
 pub struct MergeGroup<T> {
     /// Who waits; nobody for a repair of this node's own record.
     pub reply: Option<T>,
-    /// The records.
-    pub items: Vec<Merge>,
+    /// The records, and why those that were refused at the door were.
+    pub items: Vec<Result<Merge, ErrorKind>>,
 }
 
 /// One record to be merged.
@@ -80,11 +87,26 @@ pub struct Merge {
 }
 
 impl<T> Mutation<T> {
-    /// How many keys the mutation touches.
+    /// How many keys the mutation touches, at least 1.
     pub fn keys(&self) -> usize {
         match self {
-            Mutation::Merge(group) => group.items.len(),
-            Mutation::Mint(_) | Mutation::Meta(..) | Mutation::DropBucket(_) => 1,
+            Mutation::Merge(group) => group.items.len().max(1),
+            Mutation::Mint(_) | Mutation::Meta { .. } | Mutation::DropBucket(_) => 1,
+        }
+    }
+
+    /// About how many bytes the mutation brings with it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Mutation::Mint(mint) => mint.key.as_bytes().len() + mint.value.as_ref().map_or(0, Bytes::len),
+            Mutation::Merge(group) => group
+                .items
+                .iter()
+                .flatten()
+                .map(|merge| merge.key.as_bytes().len() + merge.record.len())
+                .sum(),
+            Mutation::Meta { value, .. } => value.len(),
+            Mutation::DropBucket(_) => 0,
         }
     }
 }

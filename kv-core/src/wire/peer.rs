@@ -89,6 +89,8 @@ pub enum WriteAnswer {
 pub struct Forward {
     /// The receiver's incarnation as far as the sender knows.
     pub receiver: Incarnation,
+    /// The life of the sender's process, which numbers its requests.
+    pub sender: Incarnation,
     /// The sender's number for this request.
     pub id: u64,
     /// The lowest number of the sender's that is not settled.

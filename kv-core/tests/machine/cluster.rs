@@ -158,7 +158,7 @@ impl Cluster {
             let others = (1..=members).map(NodeId).filter(|other| *other != id);
             let node = Node {
                 peers: PeerClocks::new(others),
-                machine: NodeMachine::new(limits.clone()),
+                machine: NodeMachine::new(limits.clone(), incarnation),
                 clock: minter.clock().clone(),
                 wall_offset_ms: 0,
                 next_life: incarnation.0 + 1,

@@ -135,6 +135,7 @@ pub(crate) fn a_request_that_arrives_twice_is_run_once() {
 fn forward(cluster: &Cluster, from: NodeId, owner: NodeId, key: &Key, id: u64, floor: u64) -> Request {
     let forward = Forward {
         receiver: Incarnation(owner.0 << 32),
+        sender: Incarnation(3),
         id,
         floor,
         bucket: BucketId::DEFAULT,

@@ -13,6 +13,11 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::DamagedCountsAsMissing, damage::a_damaged_record_does_not_count_as_absent),
     (Mutant::WriteClearsDamage, damage::a_write_keeps_the_mark_of_the_damage_until_the_record_is_whole),
     (Mutant::WriteClearsDamage, damage::a_replicated_write_does_not_make_a_damaged_record_whole),
+    (Mutant::HealsAtOnce, damage::what_others_hold_while_a_put_is_under_way_to_them_heals_nothing),
+    (
+        Mutant::StaleForwardIsTriedAgain,
+        forwarding::a_put_that_was_meant_for_an_earlier_life_may_have_been_run_in_it,
+    ),
     (Mutant::BlindPutReplaces, puts::blind_puts_replace_nothing),
     (Mutant::AcknowledgesBeforeCommit, lives::nothing_is_acknowledged_before_it_is_committed),
     (Mutant::FailedCommitCountsAsCommit, lives::nothing_is_acknowledged_before_it_is_committed),
@@ -36,14 +41,6 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContextIsRoundedUp, puts::a_context_covers_no_dot_between_those_that_were_read),
     (Mutant::MergeDropsPasts, puts::a_delete_leaves_a_tombstone_that_late_copies_do_not_survive),
     (Mutant::StaleSourcesHeal, damage::what_an_owner_said_before_the_damage_heals_nothing),
-    (
-        Mutant::HealsWhilePutsAreUnderWay,
-        damage::what_others_hold_while_a_put_is_under_way_to_them_heals_nothing,
-    ),
-    (
-        Mutant::StaleForwardIsTriedAgain,
-        forwarding::a_put_that_was_meant_for_an_earlier_life_may_have_been_run_in_it,
-    ),
     (Mutant::ChecksumIsIgnored, damage::a_write_over_a_damaged_record_has_an_actor_that_nobody_has_seen),
     (Mutant::RepairsAreNotSent, gets::a_get_brings_owners_up_to_date_that_were_behind),
     (Mutant::RepairsConvergedReplicas, gets::nothing_is_written_where_replicas_agree),

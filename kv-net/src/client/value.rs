@@ -65,7 +65,7 @@ impl Client {
     /// What the node says, or [`ErrorKind::Unavailable`] with the last node's reason when none could help in time.
     pub async fn get(&self, mut get: Get) -> Result<GetAnswer, Error> {
         let end = self.end(get.options.timeout_ms);
-        let routing = self.inner.routing().await?;
+        let routing = self.inner.routing(end).await?;
         let route = routing.route(&get.bucket, &get.key, &self.inner.health);
         get.options.timeout_ms = None;
         let body = RequestBody::Get(get);
@@ -78,7 +78,7 @@ impl Client {
     /// Writes or deletes a key.
     pub async fn put(&self, put: Put) -> PutResult {
         let end = self.end(put.options.timeout_ms);
-        let routing = match self.inner.routing().await {
+        let routing = match self.inner.routing(end).await {
             Ok(routing) => routing,
             Err(error) => return PutResult::NotApplied(error),
         };
@@ -108,7 +108,7 @@ impl Client {
     /// What is wrong with the request as a whole, or why no node could take it.
     pub async fn get_many(&self, mut get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
         let end = self.end(get.options.timeout_ms);
-        let routing = self.inner.routing().await?;
+        let routing = self.inner.routing(end).await?;
         let route = routing.any(&self.inner.health);
         get.options.timeout_ms = None;
         match self.inner.read(&routing, route, RequestBody::GetMany(get), end).await? {
@@ -124,7 +124,7 @@ impl Client {
     /// What is wrong with the request as a whole; nothing was written.
     pub async fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
         let end = self.end(put.options.timeout_ms);
-        let routing = self.inner.routing().await?;
+        let routing = self.inner.routing(end).await?;
         let route = routing.any(&self.inner.health);
         let count = put.puts.len();
         let all_unknown =
@@ -152,7 +152,7 @@ impl Client {
     ///
     /// [`ErrorKind::Unavailable`] if no seed answers.
     pub async fn cluster(&self) -> Result<ClusterInfo, Error> {
-        Ok(self.inner.refresh().await?.info.clone())
+        Ok(self.inner.refresh(self.inner.refreshing.lock().await).await?.info.clone())
     }
 
     /// How the node at `address` is.
@@ -186,14 +186,14 @@ impl Client {
     ///
     /// What is wrong with the change, or why it could not be made.
     pub async fn change_bucket(&self, change: BucketChange) -> Result<(), Error> {
-        let routing = self.inner.routing().await?;
+        let routing = self.inner.routing(self.end(None)).await?;
         let mut last = None;
         for address in routing.any(&self.inner.health) {
             let body = RequestBody::ChangeBucket(change.clone());
             match self.inner.ask(&address, body, self.inner.builder.timeout).await {
                 Ok(_) => {
                     // What this client knows of the buckets is out of date.
-                    self.inner.refresh().await?;
+                    self.inner.refresh(self.inner.refreshing.lock().await).await?;
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionFailed => last = Some(error),
@@ -215,16 +215,30 @@ impl Client {
 }
 
 impl Inner {
-    async fn routing(&self) -> Result<Arc<Routing>, Error> {
-        match self.routing.load_full() {
-            Some(routing) => Ok(routing),
-            None => self.refresh().await,
+    async fn routing(&self, end: Instant) -> Result<Arc<Routing>, Error> {
+        if let Some(routing) = self.routing.load_full() {
+            return Ok(routing);
         }
+        let found = async {
+            let refreshing = self.refreshing.lock().await;
+            // Whoever held the lock before may have found it.
+            match self.routing.load_full() {
+                Some(routing) => Ok(routing),
+                None => self.refresh(refreshing).await,
+            }
+        };
+        let in_time = tokio::time::timeout_at(end.into(), found).await;
+        in_time.unwrap_or_else(|_| {
+            let seeds = self.builder.seeds.join(", ");
+            Err(Error::new(
+                ErrorKind::DeadlineExceeded,
+                format!("none of {seeds} said in time what the cluster is"),
+            ))
+        })
     }
 
     /// Asks the seeds, and the nodes known already, what the cluster looks like.
-    async fn refresh(&self) -> Result<Arc<Routing>, Error> {
-        let _refreshing = self.refreshing.lock().await;
+    async fn refresh(&self, _refreshing: tokio::sync::MutexGuard<'_, ()>) -> Result<Arc<Routing>, Error> {
         let known = self.routing.load_full();
         let mut addresses: Vec<Arc<str>> =
             known.map(|routing| routing.any(&self.health).into_vec()).unwrap_or_default();
@@ -233,7 +247,9 @@ impl Inner {
         for address in addresses {
             let patience = self.builder.timeout.min(Duration::from_secs(2));
             match self.ask(&address, RequestBody::Cluster, patience).await {
-                Ok(AnswerBody::Cluster(info)) if info.layout.is_some() => {
+                Ok(AnswerBody::Cluster(info))
+                    if info.layout.as_ref().is_some_and(|layout| layout.check().is_ok()) =>
+                {
                     let routing = Arc::new(Routing::new(*info, &self.builder.partitioners));
                     self.routing.store(Some(routing.clone()));
                     return Ok(routing);
@@ -294,6 +310,9 @@ impl Inner {
         let share = end.saturating_duration_since(Instant::now()) / ATTEMPTS;
         let mut last = None;
         loop {
+            if route.is_empty() {
+                return Err(no_node());
+            }
             for address in &route {
                 let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -343,6 +362,9 @@ impl Inner {
         let cluster = routing.info.layout.as_ref().map(|layout| layout.cluster());
         let mut last = None;
         loop {
+            if route.is_empty() {
+                return failed(Failed::NothingWritten(no_node()));
+            }
             for address in &route {
                 let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {

@@ -9,10 +9,12 @@ use kv_core::layout::{Layout, LayoutDraft, Partitioning};
 use kv_core::replica::{Meta, Mutation, StoreIdentity};
 use kv_core::transport::Sender;
 use kv_core::view::{ClusterSecret, Identity, View};
-use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, RequestBody};
+use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, RequestBody, WriteAnswer};
+use tokio::sync::oneshot;
 
 use crate::node::live::Live;
 use crate::node::shared::Shared;
+use crate::node::ticket::Ticket;
 
 /// How long a member may take to answer what the administration asks of it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,7 +125,11 @@ impl Shared {
         secret: ClusterSecret,
         table: BucketTable,
     ) -> Result<AnswerBody, Error> {
-        let _administration = self.administration.lock().await;
+        // Two members that make a layout at the same time must not each wait for the other and then join it.
+        let Ok(_administration) = self.administration.try_lock() else {
+            let message = "this node is being administered at this moment: run kv cluster init again";
+            return Err(Error::new(ErrorKind::Overloaded, message));
+        };
         layout.check()?;
         let identity = Identity { cluster: layout.cluster(), secret, node: self.config.node };
         if let Some(live) = self.live.load_full() {
@@ -168,27 +174,53 @@ impl Shared {
         self.live.store(Some(Arc::new(Live::new(view))));
     }
 
+    /// Calls every other member once, as a node does that starts again: they learn at once that it can be reached, instead of at their next
+    /// try, and it learns what became of the buckets. It is not ready before, so that whoever restarts one node after the other never has
+    /// two that cannot reach each other.
+    pub(super) async fn greet(self: &Arc<Self>, live: &Arc<Live>) {
+        let table = live.view.table();
+        for answer in self.give_table(live, table).await {
+            let merged = self.merge_table(&answer).await;
+            if let Err(error) = merged {
+                tracing::debug!(%error, "a bucket table was not taken in");
+            }
+        }
+        self.greeted.store(true, Ordering::Release);
+    }
+
     /// Takes in a bucket table and returns the merged one.
     async fn merge_table(self: &Arc<Self>, table: &BucketTable) -> Result<BucketTable, Error> {
         let _administration = self.administration.lock().await;
         let live = self.open()?;
         let mut merged = (**live.view.table()).clone();
         if merged.merge(table) {
-            self.install_table(&live, merged.clone());
+            self.install_table(&live, merged.clone()).await?;
         }
         Ok(merged)
     }
 
-    fn install_table(&self, live: &Live, table: BucketTable) {
-        let known: Vec<BucketId> = live.view.table().deleted().collect();
-        let bytes = Meta::encode_table(&table);
-        let mut mutations = vec![Mutation::Meta(Meta::BUCKETS, bytes)];
-        mutations.extend(table.deleted().filter(|id| !known.contains(id)).map(Mutation::DropBucket));
-        // What the queue refuses is stored with the next change; peers that know more say so with every frame.
-        for mutation in mutations {
-            let _ = self.queue.push(mutation);
+    /// Stores a bucket table, and goes by it once it is stored.
+    async fn install_table(&self, live: &Live, table: BucketTable) -> Result<(), Error> {
+        let (waiter, stored) = oneshot::channel();
+        let value = Meta::encode_table(&table);
+        let meta = Mutation::Meta { name: Meta::BUCKETS, value, reply: Ticket::Frame(waiter) };
+        let full = "the write queue is full: try again later";
+        self.queue.push(meta).map_err(|_| Error::new(ErrorKind::Overloaded, full))?;
+        match stored.await {
+            Ok(AnswerBody::Write(answers)) if answers == [WriteAnswer::Committed] => {}
+            _ => {
+                let message = "the bucket table could not be stored: see this node's log and its free space";
+                return Err(Error::new(ErrorKind::NotWritten, message));
+            }
         }
+        let known: Vec<BucketId> = live.view.table().deleted().collect();
+        let deleted: Vec<BucketId> = table.deleted().filter(|id| !known.contains(id)).collect();
         self.live.store(Some(Arc::new(live.with_table(table))));
+        // The writer refuses what comes for these buckets from now on.
+        for bucket in deleted {
+            let _ = self.queue.push(Mutation::DropBucket(bucket));
+        }
+        Ok(())
     }
 
     async fn change_bucket(self: &Arc<Self>, change: BucketChange) -> Result<AnswerBody, Error> {
@@ -217,7 +249,7 @@ impl Shared {
                 }
                 BucketChange::Delete(name) => table.delete(&name, now)?,
             }
-            self.install_table(&live, table.clone());
+            self.install_table(&live, table.clone()).await?;
             (live, table)
         };
         self.spread(&live, &table).await
@@ -226,20 +258,7 @@ impl Shared {
     /// Gives the other members a new table; most of them must have it before the change is called done.
     async fn spread(self: &Arc<Self>, live: &Arc<Live>, table: &BucketTable) -> Result<AnswerBody, Error> {
         let members = live.view.layout.members();
-        let mut asked = Vec::new();
-        for member in members.iter().filter(|member| member.id != self.config.node) {
-            let (shared, live, peer) = (self.clone(), live.clone(), member.id);
-            let body = RequestBody::MergeBuckets(table.clone());
-            asked.push(tokio::spawn(async move { shared.ask(&live, peer, body, PATIENCE).await }));
-        }
-        let mut took = 1;
-        for call in asked {
-            if let Ok(Ok(answer)) = call.await
-                && let AnswerBody::Buckets(_) = answer.body
-            {
-                took += 1;
-            }
-        }
+        let took = 1 + self.give_table(live, table).await.len();
         if took > members.len() / 2 {
             return Ok(AnswerBody::Done);
         }
@@ -250,6 +269,28 @@ impl Shared {
                 members.len()
             ),
         ))
+    }
+
+    /// Gives the other members a table, and returns what those who can be reached made of it.
+    async fn give_table(self: &Arc<Self>, live: &Arc<Live>, table: &BucketTable) -> Vec<BucketTable> {
+        let members = live.view.layout.members().iter();
+        let calls: Vec<_> = members
+            .filter(|member| member.id != self.config.node)
+            .map(|member| {
+                let (shared, live, peer) = (self.clone(), live.clone(), member.id);
+                let body = RequestBody::MergeBuckets(table.clone());
+                tokio::spawn(async move { shared.ask(&live, peer, body, PATIENCE).await })
+            })
+            .collect();
+        let mut tables = Vec::new();
+        for call in calls {
+            if let Ok(Ok(answer)) = call.await
+                && let AnswerBody::Buckets(table) = answer.body
+            {
+                tables.push(table);
+            }
+        }
+        tables
     }
 
     /// Notices that a peer's bucket table differs, and exchanges tables with it in the background.

@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv_core::error::ErrorKind;
+use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::NodeId;
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve};
 use kv_core::replica::{self, Minted, Mutation};
@@ -59,7 +60,10 @@ impl Shared {
                     .extend(reads.into_iter().map(|read| Event::Read(read.op, self.read(live, &read.item))));
             }
             Effect::Resolve(request) => {
-                let result = resolve(&request);
+                // A resolver is somebody else's code: if it panics, the operation fails and nothing else does.
+                let result = catch_unwind(AssertUnwindSafe(|| resolve(&request))).unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Internal, "the bucket's resolver panicked"))
+                });
                 events.push(Event::Resolved(request.op, Box::new(result)));
             }
             Effect::Call { peer, body, timeout_us, token } => self.call(live, peer, body, timeout_us, token),
@@ -119,7 +123,7 @@ impl Shared {
 /// What a mutation that found the queue full comes to.
 fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
     let overloaded = || {
-        kv_core::error::Error::new(
+        Error::new(
             ErrorKind::Overloaded,
             "this node's write queue is full: try again later, or through another node",
         )
@@ -133,6 +137,10 @@ fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
             }
             None
         }
-        Mutation::Meta(..) | Mutation::DropBucket(_) => None,
+        Mutation::Meta { reply, .. } => {
+            reply.answer(AnswerBody::Write(vec![WriteAnswer::Refused(ErrorKind::Overloaded)]));
+            None
+        }
+        Mutation::DropBucket(_) => None,
     }
 }

@@ -26,9 +26,12 @@ pub(super) struct NodeHandler(pub(super) Arc<Shared>);
 impl FrameHandler for NodeHandler {
     async fn handle(&self, sender: Sender, frame: Bytes) -> Bytes {
         let shared = &self.0;
-        let body = match decode_request(&frame) {
-            Ok(request) => shared.serve(sender, request).await,
-            Err(error) => AnswerBody::Refused(error),
+        let (body, lost) = match decode_request(&frame) {
+            Ok(request) => {
+                let lost = Lost::of(&request.body);
+                (shared.serve(sender, request).await, lost)
+            }
+            Err(error) => (AnswerBody::Refused(error), Lost::Other),
         };
         let answer = encode_answer(&Answer { header: shared.header(), body });
         if answer.len() <= shared.config.limits.frame_bytes_max {
@@ -39,7 +42,8 @@ impl FrameHandler for NodeHandler {
             answer.len(),
             shared.config.limits.frame_bytes_max
         );
-        let body = AnswerBody::Refused(Error::new(ErrorKind::FrameTooLarge, message));
+        // What was written was written, although its answer cannot be sent.
+        let body = lost.answer(&Error::new(ErrorKind::FrameTooLarge, message));
         encode_answer(&Answer { header: shared.header(), body })
     }
 }
@@ -122,12 +126,15 @@ impl Shared {
                 }
             }
         }
-        answer.await.unwrap_or_else(|_| lost.answer())
+        answer.await.unwrap_or_else(|_| {
+            let message = "the node stopped while the request was under way";
+            lost.answer(&Error::new(ErrorKind::CommitUnknown, message))
+        })
     }
 }
 
-/// What is answered if whoever was to answer is gone, because the node stopped meanwhile: nothing that could have been done is called
-/// undone.
+/// What is answered if the answer is lost, because the node stopped meanwhile or it is too large: nothing that could have been done is
+/// called undone.
 #[derive(Debug, Clone, Copy)]
 enum Lost {
     Forward,
@@ -148,16 +155,14 @@ impl Lost {
         }
     }
 
-    fn answer(self) -> AnswerBody {
-        let error =
-            || Error::new(ErrorKind::CommitUnknown, "the node stopped while the request was under way");
-        let indeterminate = || PutResult::Indeterminate(error());
+    fn answer(self, error: &Error) -> AnswerBody {
+        let indeterminate = || PutResult::Indeterminate(error.clone());
         match self {
             Lost::Forward => AnswerBody::Forward(ForwardAnswer { result: indeterminate() }),
             Lost::Put => AnswerBody::Put(indeterminate()),
             Lost::PutMany(keys) => AnswerBody::PutMany((0..keys).map(|_| indeterminate()).collect()),
             Lost::Write(items) => AnswerBody::Write(vec![WriteAnswer::Unknown; items]),
-            Lost::Other => AnswerBody::Refused(error()),
+            Lost::Other => AnswerBody::Refused(error.clone()),
         }
     }
 }

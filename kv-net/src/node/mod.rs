@@ -8,6 +8,7 @@ mod config;
 mod drive;
 mod handler;
 mod live;
+mod peer_states;
 mod queue;
 mod shared;
 mod status;

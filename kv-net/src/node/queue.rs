@@ -6,6 +6,12 @@ use tokio::sync::Notify;
 
 use crate::node::ticket::Ticket;
 
+/// Most bytes that wait; what comes when there are more is refused as overloaded.
+const QUEUE_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes at which a batch is full.
+const BATCH_BYTES_MAX: usize = 32 << 20;
+
 /// The bounded queue of mutations in front of a store's writer.
 #[derive(Debug)]
 pub(super) struct MutationQueue {
@@ -20,6 +26,7 @@ pub(super) struct MutationQueue {
 struct State {
     waiting: VecDeque<Mutation<Ticket>>,
     keys: usize,
+    bytes: usize,
     closed: bool,
     writer_sleeps: bool,
 }
@@ -37,10 +44,11 @@ impl MutationQueue {
     /// Queues a mutation, or gives it back if the queue is full or closed.
     pub(super) fn push(&self, mutation: Mutation<Ticket>) -> Result<(), Mutation<Ticket>> {
         let mut state = self.state.lock();
-        if state.closed || state.keys >= self.mutations_max {
+        if state.closed || state.keys >= self.mutations_max || state.bytes >= QUEUE_BYTES_MAX {
             return Err(mutation);
         }
         state.keys += mutation.keys();
+        state.bytes += mutation.bytes();
         state.waiting.push_back(mutation);
         let wake = std::mem::take(&mut state.writer_sleeps);
         drop(state);
@@ -95,14 +103,17 @@ impl State {
     fn take(&mut self, keys_max: usize) -> Vec<Mutation<Ticket>> {
         self.writer_sleeps = false;
         let mut taken = Vec::with_capacity(self.waiting.len().min(keys_max));
-        let mut keys = 0;
+        let (mut keys, mut bytes) = (0, 0);
         while keys < keys_max
+            && bytes < BATCH_BYTES_MAX
             && let Some(mutation) = self.waiting.pop_front()
         {
             keys += mutation.keys();
+            bytes += mutation.bytes();
             taken.push(mutation);
         }
         self.keys -= keys;
+        self.bytes -= bytes;
         taken
     }
 }

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::node::NodeConfig;
 use crate::node::live::Live;
+use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
-use crate::node::status::PeerStates;
 use crate::node::ticket::Ticket;
 use crate::transport::{AddressBook, Identity};
 
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     /// Held by whoever changes the bucket table or joins a cluster.
     pub(super) administration: tokio::sync::Mutex<()>,
     pub(super) synchronising: AtomicBool,
+    /// Whether the other members were called after the start, or there are none.
+    pub(super) greeted: AtomicBool,
     pub(super) started: Instant,
 }
 

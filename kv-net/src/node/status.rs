@@ -1,33 +1,9 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kv_core::ids::NodeId;
 use kv_core::machine::MachineStats;
 use kv_core::wire::NodeStatus;
-use parking_lot::Mutex;
 
 use crate::node::shared::Shared;
-
-/// Whether the last call to each peer was answered.
-#[derive(Debug, Default)]
-pub(super) struct PeerStates(Mutex<BTreeMap<NodeId, bool>>);
-
-impl PeerStates {
-    pub(super) fn note(&self, peer: NodeId, answered: bool) {
-        let mut states = self.0.lock();
-        let before = states.insert(peer, answered);
-        drop(states);
-        match (before, answered) {
-            (Some(true) | None, false) => tracing::warn!(node = peer.0, "peer does not answer"),
-            (Some(false), true) => tracing::info!(node = peer.0, "peer answers again"),
-            _ => {}
-        }
-    }
-
-    fn get(&self, peer: NodeId) -> Option<bool> {
-        self.0.lock().get(&peer).copied()
-    }
-}
 
 impl Shared {
     /// Why the node does not do its work fully; empty if it does.

@@ -26,9 +26,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
             shared.timer_sleeps.store(true, Ordering::Release);
             // An operation that began before the flag was set is seen here.
             if shared.machine.lock().next_wakeup_us().is_none() {
-                tokio::select! {
-                    () = shared.timer.notified() => {}
-                    _ = stopped.changed() => return,
+                let over = tokio::select! {
+                    () = shared.timer.notified() => false,
+                    _ = stopped.wait_for(Option::is_some) => true,
+                };
+                // Operations that are under way when the node stops still have their deadlines.
+                if over && shared.machine.lock().next_wakeup_us().is_none() {
+                    return;
                 }
             }
         }

@@ -6,6 +6,7 @@ use arc_swap::ArcSwapOption;
 use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
+use kv_core::key::STORAGE_PREFIX_BYTES;
 use kv_core::machine::{Event, NodeMachine, Outcome, local_get, prepare};
 use kv_core::replica::{StoreIdentity, open_store, store_layout, store_table};
 use kv_core::time::Now;
@@ -18,9 +19,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::node::handler::NodeHandler;
 use crate::node::live::Live;
+use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
 use crate::node::shared::Shared;
-use crate::node::status::PeerStates;
 use crate::node::ticket::Ticket;
 use crate::node::writer::Writer;
 use crate::node::{NodeConfig, timer};
@@ -55,13 +56,14 @@ impl Node {
         addresses: Arc<AddressBook>,
     ) -> Result<Node, Error> {
         config.limits.check(config.replicas.into())?;
+        check_keys_fit(&config)?;
         let view = stored_view(&config)?;
         let shared_started = Instant::now();
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now = Now { monotonic_us: 0, wall_ms: wall.as_millis() as u64 };
         let minter = open_store(&*config.store, Incarnation(rand::random()), now)?;
         let shared = Arc::new(Shared {
-            machine: Mutex::new(NodeMachine::new(config.limits.clone())),
+            machine: Mutex::new(NodeMachine::new(config.limits.clone(), Incarnation(rand::random()))),
             clock: minter.clock().clone(),
             incarnation: AtomicU64::new(0),
             queue: MutationQueue::new(config.limits.mutations_max),
@@ -78,6 +80,7 @@ impl Node {
             peer_states: PeerStates::default(),
             administration: tokio::sync::Mutex::new(()),
             synchronising: AtomicBool::new(false),
+            greeted: AtomicBool::new(view.is_none()),
             started: shared_started,
         });
         shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
@@ -93,6 +96,10 @@ impl Node {
         if let Err(error) = node.shared.transport.start(handler).await {
             node.shared.queue.close();
             return Err(error);
+        }
+        if let Some(live) = node.shared.live.load_full() {
+            let shared = node.shared.clone();
+            tokio::spawn(async move { shared.greet(&live).await });
         }
         Ok(node)
     }
@@ -205,8 +212,9 @@ impl Node {
             return Err("shutting down".into());
         }
         match self.shared.trouble() {
-            trouble if trouble.is_empty() => Ok(()),
-            trouble => Err(trouble),
+            trouble if !trouble.is_empty() => Err(trouble),
+            _ if !self.shared.greeted.load(Ordering::Acquire) => Err("calling the other members".into()),
+            _ => Ok(()),
         }
     }
 
@@ -264,6 +272,20 @@ impl Drop for Node {
             running
         });
     }
+}
+
+/// A store that refuses a key refuses its whole batch, so none that the node lets in may be too long for it.
+fn check_keys_fit(config: &NodeConfig) -> Result<(), Error> {
+    let (most, key) = (config.store.capabilities().key_bytes_max, config.limits.key_bytes_max);
+    if key + STORAGE_PREFIX_BYTES > most {
+        return Err(Error::new(
+            ErrorKind::InvalidConfiguration,
+            format!(
+                "key_bytes_max is {key}, the store takes keys of {most} bytes less {STORAGE_PREFIX_BYTES}"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// The view that the store was left with, if it belongs to a cluster.

@@ -28,7 +28,10 @@ impl Writer {
         if !shared.config.store.capabilities().writes_may_block {
             let runtime = shared.runtime.clone();
             return Ok(Writer::Task(runtime.spawn(async move {
-                while turn(&shared, &mut minter, shared.queue.take_async(keys_max).await) {}
+                while turn(&shared, &mut minter, shared.queue.take_async(keys_max).await) {
+                    // A queue that is never empty must not keep the other tasks of the runtime waiting.
+                    tokio::task::yield_now().await;
+                }
             })));
         }
         let thread = std::thread::Builder::new().name("kv-writer".into());
@@ -58,7 +61,6 @@ fn turn(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticke
     if catch_unwind(AssertUnwindSafe(|| commit(shared, minter, mutations))).is_err() {
         let message = "the writer panicked: see the log, and report it unless a plug-in of yours did";
         shared.stop(Error::new(ErrorKind::Internal, message));
-        return false;
     }
     true
 }
@@ -69,6 +71,7 @@ fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Tic
     if minter.incarnation().is_none() {
         match minter.revive(store, Incarnation(rand::random())) {
             Ok(()) => tracing::info!("a commit had failed; the store goes on in a new incarnation"),
+            Err(error) if error.kind() == ErrorKind::CommitUnknown => return shared.stop(error),
             Err(error) => tracing::warn!(%error, "no incarnation can be stored: puts are refused"),
         }
     }

@@ -1,6 +1,6 @@
 //! The configuration of `kv-server`: a file, then the environment, then flags; each may set everything, the later wins.
 //!
-//! [`settings`] is the table of all settings. Every source hands text to it, so that what is accepted, refused and
+//! `settings` is the table of all settings. Every source hands text to it, so that what is accepted, refused and
 //! suggested is the same everywhere, and everything that is wrong is said at once.
 
 mod server_config;

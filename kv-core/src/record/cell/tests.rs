@@ -5,7 +5,7 @@ use crate::record::Record;
 fn sample() -> (Key, Cell) {
     let key = Key::try_from("k").unwrap();
     let actor = Actor { incarnation: Incarnation(5), birth: 2 };
-    let mut mark = RecoveringMark::new(7, Incarnation(5), 1_000);
+    let mut mark = RecoveringMark::new(7);
     mark.merged_with(NodeId(3), true);
     mark.merged_with(NodeId(2), false);
     let record = EncodedRecord::encode(&Record::new(), BucketId(1), &key);
@@ -44,7 +44,7 @@ fn every_cut_is_found() {
 fn a_mark_is_over_after_all_others_or_enough_complete_ones() {
     let owners = [1, 2, 3].map(NodeId);
     let over = |merged: &[(u64, bool)], w: usize| {
-        let mut mark = RecoveringMark::new(7, Incarnation(5), 1_000);
+        let mut mark = RecoveringMark::new(7);
         for (node, complete) in merged {
             mark.merged_with(NodeId(*node), *complete);
         }
@@ -56,20 +56,4 @@ fn a_mark_is_over_after_all_others_or_enough_complete_ones() {
     assert!(over(&[(2, true)], 3), "W=3: every other one holds it");
     assert!(!over(&[(2, false)], 3), "one that is recovering itself proves nothing");
     assert!(!over(&[(2, true)], 1));
-}
-
-#[test]
-fn a_heal_counts_only_if_it_began_after_every_put_that_was_under_way_has_ended() {
-    let (life, later_life) = (Incarnation(5), Incarnation(6));
-    let mut mark = RecoveringMark::new(7, life, 1_000);
-    assert!(!mark.admits(7, life, 1_500, 500), "a put may still be under way");
-    assert!(!mark.admits(7, later_life, 90, 500), "in another life the time begins anew");
-    assert!(!mark.admits(7, later_life, 590, 500));
-    assert!(
-        !mark.admits(7, later_life, 591, 500),
-        "the puts have ended, but this heal may have begun before"
-    );
-    assert!(!mark.admits(7, later_life, 592, 500), "so may every other that names the same number");
-    let renamed = mark.damage();
-    assert!(renamed != 7 && mark.admits(renamed, later_life, 593, 500));
 }

@@ -113,7 +113,7 @@ impl SimulatedNode {
         let own = self.view.node();
         let peers = self.view.layout.members().iter().map(|member| member.id).filter(|id| *id != own);
         self.process = Some(Process {
-            machine: NodeMachine::new(self.view.limits.clone()),
+            machine: NodeMachine::new(self.view.limits.clone(), incarnation),
             clock: Arc::clone(minter.clock()),
             minter,
             peers: PeerClocks::new(peers),

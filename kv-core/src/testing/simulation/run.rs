@@ -161,11 +161,12 @@ impl Simulation {
         let siblings_max = *random.pick(&[8, 64]);
         let limits = Limits {
             hedge_delay_ms: 15,
-            heal_timeout_ms: 60,
-            deadline_ms_default: 100,
-            deadline_ms_max: 100,
             siblings_max,
             frame_bytes_max: 64 << 20,
+            // A run takes about a second, in which damages are to be healed too.
+            deadline_ms_default: 80,
+            deadline_ms_max: 80,
+            heal_timeout_ms: 50,
             ..Limits::default()
         };
         let secret = ClusterSecret(*b"simulated secret");

@@ -1,6 +1,8 @@
 //! tarpc's messages as bytes: a length (4 bytes, little-endian), a header, and the frame as it is.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -23,7 +25,12 @@ const BUFFER_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct CallerCodec {
     frame_bytes_max: usize,
+    goodbye: Arc<AtomicBool>,
 }
+
+/// What the side that answers says last, when it closes a connection in good order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goodbye;
 
 /// The codec of the side that answers.
 #[derive(Debug)]
@@ -35,7 +42,12 @@ pub struct ResponderCodec {
 impl CallerCodec {
     /// A codec that refuses frames of more than `frame_bytes_max` bytes, in both directions.
     pub fn new(frame_bytes_max: usize) -> Self {
-        CallerCodec { frame_bytes_max }
+        CallerCodec { frame_bytes_max, goodbye: Arc::default() }
+    }
+
+    /// Becomes true when the other side says goodbye: what it has not answered by then it has not taken.
+    pub(super) fn goodbye(&self) -> Arc<AtomicBool> {
+        self.goodbye.clone()
     }
 }
 
@@ -94,6 +106,10 @@ impl Decoder for CallerCodec {
                 let kind = ErrorKind::from_number(kind).unwrap_or(ErrorKind::Internal);
                 Response { request_id: id, message: Ok(Answer::Refused(kind)) }
             }
+            ResponseHeader::Goodbye => {
+                self.goodbye.store(true, Ordering::Release);
+                return Ok(None);
+            }
         }))
     }
 }
@@ -115,6 +131,14 @@ impl Encoder<Response<Answer>> for ResponderCodec {
                 encode(&ResponseHeader::Refused { id, kind }, &[], self.frame_bytes_max, out)
             }
         }
+    }
+}
+
+impl Encoder<Goodbye> for ResponderCodec {
+    type Error = io::Error;
+
+    fn encode(&mut self, _: Goodbye, out: &mut BytesMut) -> io::Result<()> {
+        encode(&ResponseHeader::Goodbye, &[], self.frame_bytes_max, out)
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Connection {
     channel: Channel<Frame, Answer>,
     context: context::Context,
     closed: Arc<AtomicBool>,
+    goodbye: Arc<AtomicBool>,
     remote: RemoteIdentity,
     identity_version: u64,
 }
@@ -53,7 +54,9 @@ impl Connection {
         let mut config = Config::default();
         config.max_in_flight_requests = options.requests_in_flight_max;
         config.pending_request_buffer = options.requests_in_flight_max;
-        let transport = framed(stream, CallerCodec::new(options.frame_bytes_max));
+        let codec = CallerCodec::new(options.frame_bytes_max);
+        let goodbye = codec.goodbye();
+        let transport = framed(stream, codec);
         let tarpc::client::NewClient { client, dispatch } = tarpc::client::new(config, transport);
         let closed = Arc::new(AtomicBool::new(false));
         let at_end = ClosedAtEnd(closed.clone());
@@ -66,12 +69,13 @@ impl Connection {
                 tracing::debug!(%error, "connection broke");
             }
         });
-        Connection { channel: client, context: context::current(), closed, remote, identity_version }
+        Connection { channel: client, context: context::current(), closed, goodbye, remote, identity_version }
     }
 
     /// Whether new calls may go over it: it is open, and its handshake told what this side would tell today.
     pub(super) fn is_usable(&self, identity_version: u64) -> bool {
-        !self.closed.load(Ordering::Acquire) && self.identity_version == identity_version
+        let open = !self.closed.load(Ordering::Acquire) && !self.goodbye.load(Ordering::Acquire);
+        open && self.identity_version == identity_version
     }
 
     /// Who is at the other end.
@@ -96,7 +100,20 @@ impl Connection {
                 ErrorKind::DeadlineExceeded,
                 format!("no answer within {deadline:?}"),
             )),
-            Ok(Err(error)) => Err(broken(&error)),
+            Ok(Err(error)) => Err(self.broken(&error)),
+        }
+    }
+
+    fn broken(&self, error: &RpcError) -> CallError {
+        match error {
+            RpcError::Send(source) => {
+                CallError::NotSent(ErrorKind::FrameTooLarge, format!("the frame cannot be sent: {source}"))
+            }
+            _ if self.goodbye.load(Ordering::Acquire) => CallError::NotSent(
+                ErrorKind::ShuttingDown,
+                "the other side shut down without taking the request".into(),
+            ),
+            _ => CallError::NoAnswer(ErrorKind::ConnectionLost, format!("the connection was lost: {error}")),
         }
     }
 }
@@ -111,14 +128,5 @@ fn refused(kind: ErrorKind) -> CallError {
             CallError::NoAnswer(kind, "the answer is above the other side's frame_bytes_max".into())
         }
         _ => CallError::NoAnswer(kind, "the other side failed to answer".into()),
-    }
-}
-
-fn broken(error: &RpcError) -> CallError {
-    match error {
-        RpcError::Send(source) => {
-            CallError::NotSent(ErrorKind::FrameTooLarge, format!("the frame cannot be sent: {source}"))
-        }
-        _ => CallError::NoAnswer(ErrorKind::ConnectionLost, format!("the connection was lost: {error}")),
     }
 }

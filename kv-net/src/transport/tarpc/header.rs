@@ -43,4 +43,6 @@ pub(super) enum ResponseHeader {
         /// The number of an [`ErrorKind`](kv_core::error::ErrorKind).
         kind: u16,
     },
+    /// The last message: requests without an answer have not been taken and will not be.
+    Goodbye,
 }

@@ -12,6 +12,7 @@ mod codec;
 mod connection;
 mod dialer;
 mod endpoint;
+mod farewell;
 mod handshake;
 mod header;
 mod lifecycle;

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Sink, Stream};
@@ -12,9 +13,10 @@ use tarpc::server::{BaseChannel, TrackedRequest};
 use tarpc::{ChannelError, Response};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_util::codec::Framed;
+use tokio::time::Sleep;
 
-use super::codec::{ResponderCodec, framed};
+use super::codec::ResponderCodec;
+use super::farewell::Farewell;
 use super::lifecycle::Lifecycle;
 use super::message::{Answer, Frame};
 use super::options::TarpcOptions;
@@ -24,7 +26,11 @@ use crate::transport::identity::{Identity, RemoteIdentity, clusters_agree};
 /// How many messages one turn moves before other tasks of the runtime have theirs.
 const MESSAGES_PER_TURN: usize = 128;
 
-type Channel = BaseChannel<Frame, Answer, Framed<TcpStream, ResponderCodec>>;
+/// How long the other side may take to close a connection that was closed here. A socket that is let go with bytes unread would tear down
+/// what was sent last with it.
+const LINGER: Duration = Duration::from_secs(1);
+
+type Channel = BaseChannel<Frame, Answer, Farewell>;
 type Failure = ChannelError<std::io::Error>;
 
 /// What all accepted connections of one transport share.
@@ -49,16 +55,18 @@ pub(super) struct Serving {
     answers: mpsc::UnboundedReceiver<Response<Answer>>,
     answer: mpsc::UnboundedSender<Response<Answer>>,
     running: usize,
+    /// Runs once this side has closed.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Serving {
     /// Serves a connection whose handshake is done.
     pub(super) fn new(host: Arc<Host>, stream: TcpStream, remote: RemoteIdentity) -> Self {
         let codec = ResponderCodec::new(host.options.frame_bytes_max);
-        let channel = BaseChannel::with_defaults(framed(stream, codec));
+        let channel = BaseChannel::with_defaults(Farewell::new(stream, codec));
         let (answer, answers) = mpsc::unbounded_channel();
         let identity_version = host.identity.version();
-        Serving { host, remote, identity_version, channel, answers, answer, running: 0 }
+        Serving { host, remote, identity_version, channel, answers, answer, running: 0, linger: None }
     }
 
     /// One turn: writes what is ready, reads what has arrived. Ends when the other side has closed or the transport stops, and
@@ -84,7 +92,7 @@ impl Serving {
             }
             ready!(Pin::new(&mut self.channel).poll_flush(context))?;
             if !reading && self.running == 0 {
-                return Pin::new(&mut self.channel).poll_close(context);
+                return self.poll_farewell(context);
             }
             return Poll::Pending;
         }
@@ -92,6 +100,15 @@ impl Serving {
         // A flush that is pending wakes this task too.
         let _ = Pin::new(&mut self.channel).poll_flush(context)?;
         Poll::Pending
+    }
+
+    /// Closes this side, after it has said that no more requests are taken, and waits a little for the other.
+    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        ready!(Pin::new(&mut self.channel).poll_close(context))?;
+        if let Poll::Ready(None | Some(Err(_))) = Pin::new(&mut self.channel).poll_next(context) {
+            return Poll::Ready(Ok(()));
+        }
+        self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER))).as_mut().poll(context).map(Ok)
     }
 
     /// Whether the other side may still talk to this one, which may have learnt its cluster after the handshake.

@@ -121,6 +121,7 @@ fn forward() -> impl Strategy<Value = Forward> {
     (numbers, key(), option::of(blob()), token(), write_options()).prop_map(
         |((receiver, id, floor, bucket), key, value, context, options)| Forward {
             receiver: Incarnation(receiver),
+            sender: Incarnation(!receiver),
             id,
             floor,
             bucket: BucketId(bucket),

@@ -173,6 +173,7 @@ pub(super) fn write_items() -> Vec<WriteItem> {
 pub(super) fn forward() -> Forward {
     Forward {
         receiver: Incarnation(9),
+        sender: Incarnation(8),
         id: 1_000,
         floor: 998,
         bucket: BucketId(1),
