@@ -228,7 +228,7 @@ fn corpus() -> Result<Vec<Vec<u8>>, String> {
         buckets: 5,
     };
     let record = EncodedRecord::encode(&record(), BUCKET, &key());
-    let mut mark = RecoveringMark::new(7, Incarnation(5), 1_000);
+    let mut mark = RecoveringMark::new(7);
     mark.merged_with(NodeId(2), true);
     let own = OwnActor { actor: actor(1), counter: 3 };
     let cells = [
