@@ -19,6 +19,7 @@ pub mod prepare;
 mod put;
 mod read_quorum;
 mod resolve;
+mod stats;
 mod step;
 
 pub use accept::accept_writes;
@@ -26,6 +27,7 @@ pub use door::{Admitted, Door};
 pub use effect::{CallToken, Effect, LocalRead, Outcome};
 pub use event::{Event, PeerAnswer};
 pub use local_get::local_get;
-pub use node::{MachineStats, NodeMachine};
+pub use node::NodeMachine;
 pub use prepare::{PreparedGet, PreparedPut, Target};
 pub use resolve::{Resolution, ResolveRequest, resolve};
+pub use stats::MachineStats;

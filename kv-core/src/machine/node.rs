@@ -12,6 +12,7 @@ use crate::machine::many::{Many, Part};
 use crate::machine::operation::{Next, Operation, Waiter, Work};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::PutWork;
+use crate::machine::stats::MachineStats;
 use crate::machine::step::Step;
 use crate::machine::{CallToken, Effect, Event, Outcome, PeerAnswer, PreparedGet, PreparedPut};
 use crate::mutants::{self, Mutant};
@@ -45,27 +46,6 @@ pub struct NodeMachine<T> {
     limits: Limits,
     life: Incarnation,
     stats: MachineStats,
-}
-
-/// Counts of what a machine did since it began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MachineStats {
-    /// Gets that ended with an answer.
-    pub gets_answered: u64,
-    /// Gets that failed.
-    pub gets_failed: u64,
-    /// Puts and deletes that were applied.
-    pub puts_applied: u64,
-    /// Puts and deletes that were not.
-    pub puts_not_applied: u64,
-    /// Puts and deletes whose outcome is unknown.
-    pub puts_indeterminate: u64,
-    /// Records sent to owners that were behind, this node among them.
-    pub repairs: u64,
-    /// Puts handed to an owner.
-    pub forwarded: u64,
-    /// Operations refused because too many were under way.
-    pub shed: u64,
 }
 
 impl<T> NodeMachine<T> {
