@@ -32,6 +32,10 @@ pub enum Mutant {
     StaleSourcesHeal,
     HealsAtOnce,
     StaleForwardIsTriedAgain,
+    ChecksumIsIgnored,
+    RepairsAreNotSent,
+    RepairsConvergedReplicas,
+    BirthForEveryMint,
 }
 
 impl Mutant {
@@ -64,6 +68,10 @@ impl Mutant {
         Mutant::StaleSourcesHeal,
         Mutant::HealsAtOnce,
         Mutant::StaleForwardIsTriedAgain,
+        Mutant::ChecksumIsIgnored,
+        Mutant::RepairsAreNotSent,
+        Mutant::RepairsConvergedReplicas,
+        Mutant::BirthForEveryMint,
     ];
 }
 

@@ -254,7 +254,8 @@ impl GetWork {
         for (index, (owner, replica)) in self.target.owners.iter().zip(&self.quorum.replicas).enumerate() {
             let damage = self.damages.get(index).copied().flatten();
             let heal = damage.map(|damage| Heal { damage, sources: sources.clone() });
-            if !is_behind(replica, &resolution.encoded, &resolution.record) {
+            let behind = is_behind(replica, &resolution.encoded, &resolution.record);
+            if !behind || mutants::on(Mutant::RepairsAreNotSent) {
                 continue;
             }
             if *owner == step.view.node() {
@@ -319,7 +320,7 @@ impl GetWork {
 fn is_behind(replica: &Replica, merged: &EncodedRecord, record: &Record) -> bool {
     match replica {
         Replica::Absent => !record.is_empty(),
-        Replica::Record(theirs) => theirs != merged,
+        Replica::Record(theirs) => theirs != merged || mutants::on(Mutant::RepairsConvergedReplicas),
         Replica::Recovering(..) | Replica::Damaged(_) => true,
         Replica::NotAsked | Replica::Waiting | Replica::Failed(_) => false,
     }

@@ -54,6 +54,7 @@ impl Minter {
         if let Some(OwnActor { actor, counter }) = own
             && actor.incarnation == incarnation
             && record.highest(actor) <= counter
+            && !mutants::on(Mutant::BirthForEveryMint)
         {
             return Some(Dot { actor, counter: counter + 1 });
         }

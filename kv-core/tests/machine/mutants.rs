@@ -41,6 +41,10 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContextIsRoundedUp, puts::a_context_covers_no_dot_between_those_that_were_read),
     (Mutant::MergeDropsPasts, puts::a_delete_leaves_a_tombstone_that_late_copies_do_not_survive),
     (Mutant::StaleSourcesHeal, damage::what_an_owner_said_before_the_damage_heals_nothing),
+    (Mutant::ChecksumIsIgnored, damage::a_write_over_a_damaged_record_has_an_actor_that_nobody_has_seen),
+    (Mutant::RepairsAreNotSent, gets::a_get_brings_owners_up_to_date_that_were_behind),
+    (Mutant::RepairsConvergedReplicas, gets::nothing_is_written_where_replicas_agree),
+    (Mutant::BirthForEveryMint, lives::a_node_goes_on_with_its_actor_from_put_to_put),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

@@ -6,6 +6,7 @@ mod overwrites;
 mod pasts;
 mod reads;
 mod siblings;
+mod travel;
 mod values;
 
 use crate::testing::simulation::Violation;
@@ -33,4 +34,8 @@ fn check_key(key: &KeyHistory, violations: &mut Vec<Violation>) {
     siblings::check(key, &pasts, violations);
     reads::check(key, &pasts, violations);
     overwrites::check(key, &pasts, violations);
+    travel::check(key, &pasts, violations);
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ pub(super) struct Fabric {
     pub(super) queue: Queue<Happening>,
     pub(super) network: Network,
     pub(super) trace: Trace,
+    /// The node of whose next own record a bit is to flip soon after.
+    pub(super) flips_after_write: Option<usize>,
     /// Faults that happened so far, those of single messages and of storages not counted.
     pub(super) faults: u64,
     /// Messages that were lost or doubled.
@@ -29,6 +31,10 @@ pub(super) struct Fabric {
 
 /// One message in so many travels as bytes.
 const ENCODED_EVERY: u64 = 32;
+/// How much later than the first the second copy of a message may be sent.
+const COPY_LATE_US_MAX: u64 = 80_000;
+/// Before one late copy in so many arrives, the receiver crashes.
+const CRASH_BETWEEN_COPIES: u64 = 16;
 
 impl Fabric {
     pub(super) fn plan_in(&mut self, delay_us: u64, happening: Happening) {
@@ -48,13 +54,18 @@ impl Fabric {
         if twice {
             self.message_faults += 1;
             if let Some(at) = self.arrival(from, to) {
+                // Some copies come so late that the receiver may have begun another life.
+                let late_us = if self.random.below(4) == 0 { self.random.below(COPY_LATE_US_MAX) } else { 0 };
                 let event = NodeEvent::Request { ticket, request: request.clone(), only_copy: false };
-                self.queue.plan(at, Happening::Node(to, event));
+                self.queue.plan(at + late_us, Happening::Node(to, event));
+                if late_us > 0 && self.plan.faults.crashes && self.random.below(CRASH_BETWEEN_COPIES) == 0 {
+                    self.queue.plan(at + self.random.below(late_us), Happening::NodeCrashes(to));
+                }
             }
         }
         if let Some(at) = self.arrival(from, to) {
             let event = NodeEvent::Request { ticket, request, only_copy: !twice };
-            self.queue.plan(at, Happening::Node(to, event));
+            self.queue.plan(at + self.network.call_us(from, to), Happening::Node(to, event));
         }
     }
 

@@ -5,6 +5,11 @@ use crate::testing::simulation::world::World;
 /// Ten years, in milliseconds.
 const TEN_YEARS_MS: u64 = 10 * 365 * 24 * 3_600 * 1_000;
 
+/// How long a node calls slowly whose next record is damaged, in microseconds.
+const SLOW_CALLER_US: u64 = 60_000;
+/// How long a node is down that crashes briefly, in microseconds.
+const BRIEFLY_US: (u64, u64) = (1_000, 8_000);
+
 /// What can go wrong for a while.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -44,7 +49,8 @@ impl World {
         let (now_us, random) = (self.fabric.now_us, &mut self.fabric.random);
         let what = match kind {
             Kind::Crash => {
-                let down_us = random.between(1_000, 150_000);
+                let down_us_max = *random.pick(&[8_000, 150_000]);
+                let down_us = random.between(1_000, down_us_max);
                 if random.coin() {
                     self.nodes[node].crash(&mut self.fabric, down_us);
                 } else {
@@ -81,22 +87,52 @@ impl World {
                 self.nodes[node].disk.fail(&self.fabric.plan.rates, times);
                 format!("the disk of node {node} fails {times} times as often")
             }
-            Kind::Flip => match self.flip() {
-                Some(what) => what,
-                None => return,
-            },
+            Kind::Flip if random.below(3) == 0 => {
+                self.fabric.flips_after_write = Some(node);
+                if self.fabric.plan.slow_callers {
+                    let number = self.fabric.network.slow_caller(node, random);
+                    self.fabric.plan_in(SLOW_CALLER_US, Happening::Heals(number));
+                }
+                return;
+            }
+            Kind::Flip => {
+                let key = random.index(self.keys.len());
+                let node = *random.pick(&self.keys[key].owners);
+                match self.flip(node, key) {
+                    Some(what) => what,
+                    None => return,
+                }
+            }
         };
         self.fabric.faults += 1;
         self.fabric.trace.add(kind as u64);
         self.fabric.trace.line(now_us, || what);
     }
 
+    /// Crashes a node, if it runs, and starts it soon.
+    pub(super) fn crash_briefly(&mut self, node: usize) {
+        if !self.is_over {
+            let down_us = self.fabric.random.between(BRIEFLY_US.0, BRIEFLY_US.1);
+            self.nodes[node].crash(&mut self.fabric, down_us);
+            self.fabric.faults += 1;
+        }
+    }
+
+    /// Flips a bit of a record that was just written, and may not have reached the other replicas.
+    pub(super) fn flip_written(&mut self, node: usize, key: &[u8]) {
+        let index = self.keys.iter().position(|candidate| candidate.storage_key.as_bytes() == key);
+        if !self.is_over
+            && let Some(what) = index.and_then(|index| self.flip(node, index))
+        {
+            self.fabric.faults += 1;
+            self.fabric.trace.line(self.fabric.now_us, || what);
+        }
+    }
+
     /// Flips a bit of a stored record, if that leaves at most W-1 replicas of its partition damaged.
-    fn flip(&mut self) -> Option<String> {
-        let index = self.fabric.random.index(self.keys.len());
+    fn flip(&mut self, node: usize, index: usize) -> Option<String> {
         let key = &self.keys[index];
         let planned = &self.fabric.plan.buckets[key.bucket];
-        let node = *self.fabric.random.pick(&key.owners);
         let others = key.owners.iter().filter(|owner| **owner != node && self.is_damaged(**owner, index));
         if others.count() + 1 >= usize::from(planned.w_min).min(key.owners.len()) {
             return None;

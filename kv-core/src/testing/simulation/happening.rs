@@ -13,12 +13,16 @@ pub(super) enum Happening {
     Reply(usize, u32, Option<AnswerBody>),
     /// Something happens to a node.
     Node(usize, NodeEvent),
+    /// A node crashes, to be started soon.
+    NodeCrashes(usize),
     /// A node is started.
     NodeStarts(usize),
     /// A node that was paused goes on.
     NodeGoesOn(usize),
     /// The next fault that lasts.
     Fault,
+    /// A bit flips in what a node has stored under that key.
+    Flip(usize, Vec<u8>),
     /// The network is whole again, unless it was cut anew since.
     Heals(u64),
 }

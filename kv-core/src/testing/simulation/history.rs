@@ -23,6 +23,18 @@ pub(super) struct KeyHistory {
     pub(super) writes: Vec<Write>,
     /// In the order in which they ended.
     pub(super) reads: Vec<Read>,
+    pub(super) handed_on: Vec<HandedOn>,
+}
+
+/// What an owner showed before a put through it that replaced nothing and that all owners acknowledged, and what one of them showed after it.
+#[derive(Debug)]
+pub(super) struct HandedOn {
+    /// The place of the read before.
+    pub(super) before: usize,
+    /// The place of the write.
+    pub(super) put: usize,
+    /// The place of the read after.
+    pub(super) after: usize,
 }
 
 /// A put or delete.

@@ -32,6 +32,7 @@ mod report;
 mod run;
 mod settle;
 mod trace;
+mod travel;
 mod world;
 
 pub use config::{Faults, SimulationConfig};

@@ -8,6 +8,8 @@ pub(super) struct Network {
     // Bit `to` of `cut[from]`: nothing gets from the one to the other. The last row and bit are the clients'.
     cut: Vec<u32>,
     slow_us: Vec<u64>,
+    /// The same for calls alone.
+    slow_calls_us: Vec<u64>,
     keeps_order: bool,
     last_arrival_us: Vec<u64>,
     cuts: u64,
@@ -17,6 +19,8 @@ pub(super) struct Network {
 const DELAY_US: (u64, u64) = (1_500, 4_500);
 /// Longest time that a slow message takes.
 pub(super) const SLOW_US_MAX: u64 = 60_000;
+/// Delay of everything on a link that is slow.
+const SLOW_LINK_US: (u64, u64) = (5_000, 70_000);
 
 /// The mean round trip of ordinary messages.
 pub(super) const ROUND_TRIP_US: u64 = DELAY_US.0 + DELAY_US.1;
@@ -28,6 +32,7 @@ impl Network {
             nodes: plan.nodes,
             cut: vec![0; ends],
             slow_us: vec![0; ends * ends],
+            slow_calls_us: vec![0; ends * ends],
             keeps_order: !plan.faults.reordering,
             last_arrival_us: vec![0; ends * ends],
             cuts: 0,
@@ -73,8 +78,10 @@ impl Network {
         self.cuts += 1;
         let (one, other) = (random.index(self.nodes), random.index(self.nodes));
         if slow && (!cut || random.below(4) == 0) {
-            let link = one * (self.nodes + 1) + other;
-            self.slow_us[link] = random.between(5_000, 40_000);
+            if random.coin() {
+                return (self.slow_caller(one, random), format!("the calls of node {one} are slow"));
+            }
+            self.slow_us[one * (self.nodes + 1) + other] = random.between(SLOW_LINK_US.0, SLOW_LINK_US.1);
             return (self.cuts, format!("link {one} -> {other} is slow"));
         }
         let what = match random.below(6) {
@@ -121,6 +128,21 @@ impl Network {
         (self.cuts, what)
     }
 
+    /// Slows down, each by its own measure, the connections over which a node calls its peers; its answers are quick. Returns the number of
+    /// the break.
+    pub(super) fn slow_caller(&mut self, node: usize, random: &mut Random) -> u64 {
+        self.cuts += 1;
+        let links = node * (self.nodes + 1);
+        self.slow_calls_us[links..links + self.nodes]
+            .fill_with(|| random.between(SLOW_LINK_US.0, SLOW_LINK_US.1));
+        self.cuts
+    }
+
+    /// How much longer a call takes than other messages.
+    pub(super) fn call_us(&self, from: usize, to: usize) -> u64 {
+        self.slow_calls_us[from * (self.nodes + 1) + to]
+    }
+
     /// Makes everything whole, if nothing was broken since the break of that number.
     pub(super) fn heal(&mut self, number: u64) -> bool {
         if number != self.cuts {
@@ -133,5 +155,6 @@ impl Network {
     pub(super) fn heal_all(&mut self) {
         self.cut.fill(0);
         self.slow_us.fill(0);
+        self.slow_calls_us.fill(0);
     }
 }

@@ -155,7 +155,8 @@ impl SimulatedNode {
     fn step(&mut self, fabric: &mut Fabric) -> bool {
         match &mut self.process {
             Some(Process { steps_left: Some(0), .. }) => {
-                let down_us = fabric.random.between(2_000, 100_000);
+                let down_us_max = *fabric.random.pick(&[8_000, 100_000]);
+                let down_us = fabric.random.between(2_000, down_us_max);
                 self.crash(fabric, down_us);
                 true
             }

@@ -14,6 +14,8 @@ pub(super) struct Plan {
     pub(super) operations: usize,
     pub(super) buckets: Vec<PlannedBucket>,
     pub(super) faults: Faults,
+    /// Whether the node whose next own record is to be damaged calls its peers slowly.
+    pub(super) slow_callers: bool,
     pub(super) rates: Rates,
 }
 
@@ -52,15 +54,25 @@ impl Plan {
         let nodes = config.nodes.unwrap_or_else(|| *random.pick(&[3, 3, 3, 4, 5, 5, 6, 7]));
         let clients = config.clients.unwrap_or_else(|| random.between(16, 32) as usize);
         let keys = config.keys.unwrap_or_else(|| random.between(4, 6) as usize);
-        let faults = if config.swarm { subset(config.faults, random) } else { config.faults };
+        let focus = if config.swarm { *random.pick(&FOCI) } else { None };
+        let faults = match focus {
+            Some(focus) => focus.faults(config.faults),
+            None if config.swarm => subset(config.faults, random),
+            None => config.faults,
+        };
+        let mut rates = rates(faults, random);
+        if let Some(focus) = focus {
+            focus.sharpen(&mut rates);
+        }
         Plan {
             nodes,
             clients,
             keys,
             operations: config.operations,
             buckets: buckets(nodes, random),
+            slow_callers: if focus.is_some() { config.faults.delay } else { faults.delay },
             faults,
-            rates: rates(faults, random),
+            rates,
         }
     }
 
@@ -81,6 +93,41 @@ impl Plan {
             }
         }
         table
+    }
+}
+
+/// A few faults that only together, and often, bring about what is rare otherwise.
+#[derive(Debug, Clone, Copy)]
+enum Focus {
+    /// Records are damaged while what was put into them is on its way from a slow caller to the others; else the network is quick.
+    Damage,
+    /// Copies of messages meet another life of the receiver.
+    Restarts,
+}
+
+/// What a seed draws from.
+const FOCI: [Option<Focus>; 8] =
+    [Some(Focus::Damage), Some(Focus::Restarts), None, None, None, None, None, None];
+
+impl Focus {
+    fn faults(self, allowed: Faults) -> Faults {
+        let quiet = Faults::none();
+        match self {
+            Focus::Damage => Faults { bit_flips: allowed.bit_flips, ..quiet },
+            Focus::Restarts => Faults {
+                duplication: allowed.duplication,
+                reordering: allowed.reordering,
+                crashes: allowed.crashes,
+                ..quiet
+            },
+        }
+    }
+
+    fn sharpen(self, rates: &mut Rates) {
+        rates.fault_gap_us_max = 20_000;
+        if let Focus::Restarts = self {
+            rates.duplication *= 4;
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Check {
     ReadsAreRegular,
     /// An overwrite that starts after an acknowledged put, R + W > N, replaces it.
     OverwritesAreRegular,
+    /// A put that all owners acknowledged leaves each of them with what its coordinator had.
+    WholeRecordsTravel,
     /// When faults are over and every key was read from all replicas, all nodes answer the same and all owners store the same.
     ReplicasConverge,
     /// Converged replicas are not repaired.
@@ -92,6 +94,7 @@ impl fmt::Display for Check {
             Check::SiblingsAreConcurrent => "siblings only for concurrent writes",
             Check::ReadsAreRegular => "regular reads",
             Check::OverwritesAreRegular => "regular overwrites",
+            Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",
             Check::RecordsStaySmall => "bounded record growth",

@@ -189,6 +189,7 @@ impl Simulation {
             by_stamp: plan.buckets[key.bucket].by_stamp,
             writes: Vec::new(),
             reads: Vec::new(),
+            handed_on: Vec::new(),
         });
         let mut world = World {
             history: History::new(history.collect()),
@@ -200,6 +201,7 @@ impl Simulation {
                 random,
                 queue: Queue::new(),
                 trace: Trace::new(self.config.trace),
+                flips_after_write: None,
                 faults: 0,
                 message_faults: 0,
                 garbled: 0,

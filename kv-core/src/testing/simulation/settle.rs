@@ -22,6 +22,7 @@ impl World {
     pub(super) fn settle(&mut self) -> Vec<Violation> {
         let mut violations = Vec::new();
         self.end_faults();
+        self.hand_on();
         for key in 0..self.keys.len() {
             if self.read_from_all(key, key % self.nodes.len()).is_none() {
                 let message = format!("{}: no get of all replicas succeeds", self.history.keys[key].name);
@@ -58,7 +59,7 @@ impl World {
         self.fabric.now_us = until_us;
     }
 
-    fn ask(&mut self, node: usize, body: RequestBody) -> Option<AnswerBody> {
+    pub(super) fn ask(&mut self, node: usize, body: RequestBody) -> Option<AnswerBody> {
         self.checkers_answer = None;
         self.send(self.clients.len(), 0, node, body);
         let until_us = self.fabric.now_us + QUIET_US;
@@ -163,34 +164,34 @@ impl World {
 
     /// Overwrites a key through the first owner that does it; a node whose clock is far from its peers' refuses.
     fn overwrite(&mut self, key: usize) -> bool {
-        let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
+        let owners = self.keys[key].owners.clone();
+        owners.into_iter().any(|owner| self.put_at_all(key, owner, Basis::Overwrite).is_some())
+    }
+
+    /// Puts through a node, replacing nothing or everything, and returns the place of the write if all owners acknowledged it.
+    pub(super) fn put_at_all(&mut self, key: usize, node: usize, basis: Basis) -> Option<usize> {
+        let start_us = self.fabric.now_us;
+        let replicas = self.keys[key].owners.len();
+        let place = self.history.begin(key, |id| Write {
+            id,
+            is_delete: false,
+            start_us,
+            end_us: u64::MAX,
+            reads_until_us: u64::MAX,
+            basis,
+            w: replicas,
+            r: replicas,
+            outcome: WriteOutcome::Indeterminate,
+        });
         let all = Some(Quorum::All);
-        let options = WriteOptions { w: all, r: all, timeout_ms: Some(500), ..WriteOptions::default() };
-        for owner in self.keys[key].owners.clone() {
-            let now_us = self.fabric.now_us;
-            let replicas = self.keys[key].owners.len();
-            let place = self.history.begin(key, |id| Write {
-                id,
-                is_delete: false,
-                start_us: now_us,
-                end_us: u64::MAX,
-                reads_until_us: u64::MAX,
-                basis: Basis::Overwrite,
-                w: replicas,
-                r: replicas,
-                outcome: WriteOutcome::Indeterminate,
-            });
-            let put = Put {
-                bucket: bucket.clone(),
-                key: self.keys[key].key.clone(),
-                value: Some(encode(self.history.keys[key].writes[place].id)),
-                replace: Replace::Overwrite,
-                options: options.clone(),
-            };
-            if let Some(AnswerBody::Put(PutResult::Applied(_))) = self.ask(owner, RequestBody::Put(put)) {
-                return true;
-            }
-        }
-        false
+        let put = Put {
+            bucket: self.fabric.plan.buckets[self.keys[key].bucket].name.to_string(),
+            key: self.keys[key].key.clone(),
+            value: Some(encode(self.history.keys[key].writes[place].id)),
+            replace: if basis == Basis::Overwrite { Replace::Overwrite } else { Replace::Nothing },
+            options: WriteOptions { w: all, r: all, timeout_ms: Some(500), ..WriteOptions::default() },
+        };
+        let answer = self.ask(node, RequestBody::Put(put));
+        matches!(answer, Some(AnswerBody::Put(PutResult::Applied(_)))).then_some(place)
     }
 }

@@ -61,9 +61,11 @@ impl World {
                 }
             }
             Happening::Reply(client, operation, body) => self.reply(client, operation, body),
+            Happening::NodeCrashes(node) => self.crash_briefly(node),
             Happening::NodeStarts(node) => self.nodes[node].start(&mut self.fabric),
             Happening::NodeGoesOn(node) => self.nodes[node].go_on(&mut self.fabric),
             Happening::Fault => self.inject(),
+            Happening::Flip(node, key) => self.flip_written(node, &key),
             Happening::Heals(number) => {
                 if self.fabric.network.heal(number) {
                     self.fabric.trace.line(self.fabric.now_us, || "the network is whole".into());

@@ -51,7 +51,7 @@ fn due(key: &KeyHistory, pasts: &Pasts, read: &Read) -> Set {
 }
 
 /// A value that is due and neither shown nor replaced by what is shown, nor by a delete that may have been there.
-fn first_missing(key: &KeyHistory, pasts: &Pasts, read: &Read, due: &Set) -> Option<usize> {
+pub(super) fn first_missing(key: &KeyHistory, pasts: &Pasts, read: &Read, due: &Set) -> Option<usize> {
     let mut explained = pasts.empty();
     let mut may_be_deleted = false;
     for (place, write) in key.writes.iter().enumerate() {

@@ -1,7 +1,7 @@
 use crate::ids::Incarnation;
 use crate::machine::Event;
-use crate::replica::{Applied, Mutation, apply};
-use crate::storage::{Batch, CommitError, Storage};
+use crate::replica::{Applied, Minted, Mutation, apply};
+use crate::storage::{Batch, Change, CommitError, Storage};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, NodeEvent, Ticket};
 use crate::testing::simulation::node::SimulatedNode;
@@ -73,6 +73,13 @@ impl SimulatedNode {
         } else {
             fabric.random.between(100, fabric.plan.rates.commit_us_max)
         };
+        if fabric.flips_after_write == Some(self.index)
+            && let Some(key) = minted_key(&minted, &applied.batch)
+        {
+            fabric.flips_after_write = None;
+            let delay_us = commit_us + fabric.random.below(2_000);
+            fabric.plan_in(delay_us, Happening::Flip(self.index, key));
+        }
         process.writer.committing = Some((applied, process.incarnation));
         let event = NodeEvent::CommitEnds { life: self.life };
         fabric.plan_in(commit_us, Happening::Node(self.index, event));
@@ -119,4 +126,13 @@ impl SimulatedNode {
         let down_us = fabric.random.between(2_000, 60_000);
         self.crash(fabric, down_us);
     }
+}
+
+/// The first key of a batch in which something was made.
+fn minted_key(minted: &[Minted], batch: &Batch) -> Option<Vec<u8>> {
+    minted.iter().find(|minted| minted.result.is_ok())?;
+    batch.changes().find_map(|change| match change {
+        Change::Put { key, .. } => Some(key.to_vec()),
+        _ => None,
+    })
 }
