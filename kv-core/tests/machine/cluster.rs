@@ -260,9 +260,19 @@ impl Cluster {
         }
     }
 
+    /// Lets `millis` pass without telling the nodes: what arrives next is handled before the timers that have run out.
+    pub(crate) fn pass(&mut self, millis: u64) {
+        self.monotonic_us += millis * 1_000;
+    }
+
+    /// Lets as much time pass as a damage waits to be healed after a get has seen it, and not more.
+    pub(crate) fn settle(&mut self) {
+        self.advance(Limits::default().deadline_ms_max);
+    }
+
     /// Lets `millis` pass.
     pub(crate) fn advance(&mut self, millis: u64) {
-        self.monotonic_us += millis * 1_000;
+        self.pass(millis);
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.handle(node, Event::Tick);
         }
@@ -353,10 +363,16 @@ impl Cluster {
         }
     }
 
-    /// Flips a bit in what the store of `node` holds of `key`.
+    /// Flips a bit in what the store of `node` holds of `key` in the bucket `default`.
     pub(crate) fn damage(&mut self, node: NodeId, key: &Key) {
+        self.damage_in("default", node, key);
+    }
+
+    /// The same in another bucket.
+    pub(crate) fn damage_in(&mut self, bucket: &str, node: NodeId, key: &Key) {
         let node = self.nodes.get_mut(&node).unwrap();
-        let storage_key = StorageKey::new(BucketId::DEFAULT, node.view.token(key), key.as_bytes());
+        let bucket = node.view.bucket(bucket).unwrap().id;
+        let storage_key = StorageKey::new(bucket, node.view.token(key), key.as_bytes());
         let mut bytes = Vec::new();
         assert!(node.store.get(storage_key.as_bytes(), &mut bytes).unwrap(), "nothing to damage");
         *bytes.last_mut().unwrap() ^= 1;

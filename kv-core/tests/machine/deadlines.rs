@@ -88,6 +88,31 @@ pub(crate) fn while_it_waits_for_acknowledgements_it_may_appear() {
 }
 
 #[test]
+pub(crate) fn an_acknowledgement_after_the_deadline_comes_too_late_also_before_the_tick() {
+    for (millis, in_time) in [(1_999, true), (2_001, false)] {
+        let (mut cluster, key) = three();
+        cluster.link(NodeId(1), NodeId(2), Link::Slow);
+        cluster.link(NodeId(1), NodeId(3), Link::Silent);
+        let client = cluster.start(NodeId(1), RequestBody::Put(blind(&key, "v")));
+        assert_eq!(cluster.told(client), None);
+        cluster.pass(millis);
+        cluster.release();
+        assert!(cluster.held(NodeId(2), &key).unwrap().is_some(), "the owner has committed");
+        let Some(AnswerBody::Put(result)) = cluster.told(client).cloned() else { panic!() };
+        if in_time {
+            assert!(matches!(result, PutResult::Applied(_)), "{result:?}");
+        } else {
+            let error = indeterminate(result);
+            let quorum = error.quorum().unwrap();
+            assert_eq!((error.kind(), quorum.needed, quorum.got), (ErrorKind::DeadlineExceeded, 2, 1));
+        }
+        cluster.advance(1_000);
+        assert_eq!(cluster.waiting(), 0);
+        assert!(cluster.told(client).is_some());
+    }
+}
+
+#[test]
 pub(crate) fn while_an_owner_has_it_it_may_appear() {
     let mut cluster = Cluster::new(5);
     let key = crate::cluster::key("k");

@@ -13,6 +13,8 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::DamagedCountsAsMissing, damage::a_damaged_record_does_not_count_as_absent),
     (Mutant::WriteClearsDamage, damage::a_write_keeps_the_mark_of_the_damage_until_the_record_is_whole),
     (Mutant::WriteClearsDamage, damage::a_replicated_write_does_not_make_a_damaged_record_whole),
+    (Mutant::HealsAtOnce, damage::a_put_that_the_damaged_owner_acknowledged_is_not_healed_away),
+    (Mutant::HealsAtOnce, damage::a_get_heals_a_damaged_record_from_the_others),
     (Mutant::HealsAtOnce, damage::what_others_hold_while_a_put_is_under_way_to_them_heals_nothing),
     (
         Mutant::StaleForwardIsTriedAgain,
