@@ -11,6 +11,9 @@ use crate::limits::Limits;
 /// Longest name of a bucket, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
+/// Names that are remembered, those of deleted buckets included, for each bucket that there may be.
+const NAMES_PER_BUCKET: usize = 16;
+
 /// The buckets of a cluster. Each name is a register in which the change with the highest stamp wins, so tables that were
 /// changed apart merge to the same table everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +65,6 @@ impl BucketTable {
         })
     }
 
-    /// The ids of the buckets that were deleted.
-    pub fn deleted(&self) -> impl Iterator<Item = BucketId> {
-        self.entries.values().filter(|entry| entry.properties.is_none()).map(|entry| entry.id)
-    }
-
     /// The live bucket of that name.
     pub fn get(&self, name: &str) -> Option<(BucketId, &BucketProperties)> {
         let entry = self.entries.get(name)?;
@@ -107,6 +105,9 @@ impl BucketTable {
             Some((id, _)) => id,
             None if self.buckets().count() >= limits.buckets_max => {
                 return bad(format!("there are {} buckets already, the most allowed", limits.buckets_max));
+            }
+            None if before.is_none() && self.entries.len() >= NAMES_PER_BUCKET * limits.buckets_max => {
+                return bad("too many names of deleted buckets are remembered: take one of those".into());
             }
             None if id <= BucketId::REDIS || self.entries.values().any(|entry| entry.id == id) => {
                 return bad("the drawn bucket id is taken: try again".into());
@@ -203,7 +204,7 @@ mod tests {
         let mut table = changed("a", 5, 10);
         table.delete("a", Stamp(1)).unwrap();
         assert!(table.get("a").is_none());
-        assert_eq!(table.deleted().collect::<Vec<_>>(), [BucketId(10)]);
+        assert!(table.buckets().all(|(_, id, _)| id != BucketId(10)));
         let limits = Limits::default();
         table.set("a", BucketProperties::default(), BucketId(11), Stamp(1), &limits).unwrap();
         assert_eq!(table.get("a").unwrap().0, BucketId(11));
@@ -231,5 +232,22 @@ mod tests {
             );
         }
         assert_eq!(table.delete("default", Stamp(9)).unwrap_err().kind(), ErrorKind::InvalidBucket);
+    }
+
+    #[test]
+    fn names_of_deleted_buckets_are_used_again_and_bounded() {
+        let limits = Limits { buckets_max: 4, ..Limits::default() };
+        let mut table = BucketTable::default();
+        let mut create = |number: u32| {
+            let name = format!("bucket-{number}");
+            let now = Stamp(u64::from(number));
+            table.set(&name, BucketProperties::default(), BucketId(100 + number), now, &limits)?;
+            table.delete(&name, now)
+        };
+        for number in 0..4 * NAMES_PER_BUCKET as u32 - 2 {
+            create(number).unwrap();
+        }
+        assert_eq!(create(1_000).unwrap_err().kind(), ErrorKind::InvalidBucket);
+        create(5).unwrap();
     }
 }

@@ -115,9 +115,11 @@ pub fn apply<T>(
                 applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
                 applied.replies.push((reply, vec![WriteAnswer::Committed]));
             }
-            Mutation::DropBucket(bucket) => {
-                let end = BucketId(bucket.0.saturating_add(1)).0.to_be_bytes();
-                applied.batch.delete_range(&bucket.0.to_be_bytes(), &end);
+            Mutation::Remove { range, reply } => {
+                if !range.is_empty() {
+                    applied.batch.delete_range(&range.start, &range.end);
+                }
+                applied.replies.push((reply, vec![WriteAnswer::Committed]));
             }
         }
     }
@@ -168,7 +170,7 @@ impl Slots {
                         slots.add(merge.bucket.id, merge.token, &merge.key, &mut names);
                     }
                 }
-                Mutation::Meta { .. } | Mutation::DropBucket(_) => {}
+                Mutation::Meta { .. } | Mutation::Remove { .. } => {}
             }
         }
         let places: Vec<usize> = slots.by_key.values().copied().collect();
@@ -231,10 +233,10 @@ fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error
             Mutation::Merge(MergeGroup { reply: Some(reply), items }) => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind()); items.len()]));
             }
-            Mutation::Meta { reply, .. } => {
+            Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind())]));
             }
-            Mutation::Merge(_) | Mutation::DropBucket(_) => {}
+            Mutation::Merge(_) => {}
         }
     }
     applied

@@ -2,12 +2,14 @@
 
 mod apply;
 mod held;
+mod leftover;
 mod meta;
 mod minter;
 mod mutation;
 mod read;
 
 pub use apply::{Applied, Finished, apply};
+pub use leftover::leftover;
 pub use meta::{Meta, StoreIdentity, open_store, store_layout, store_table};
 pub use minter::Minter;
 pub use mutation::{Merge, MergeGroup, Mint, Minted, Mutation};

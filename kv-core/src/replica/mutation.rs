@@ -1,10 +1,11 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::causality::{Context, Dot, Stamp};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{BucketId, OpId, Token};
+use crate::ids::{OpId, Token};
 use crate::key::Key;
 use crate::record::{EncodedRecord, Expiry, WriteId};
 use crate::view::Bucket;
@@ -26,8 +27,13 @@ pub enum Mutation<T> {
         /// Who waits until it is committed.
         reply: T,
     },
-    /// Removes everything in a bucket that was deleted.
-    DropBucket(BucketId),
+    /// Removes what a bucket that was deleted left behind (see [`leftover`](crate::replica::leftover)).
+    Remove {
+        /// The keys, as they are in the storage.
+        range: Range<Vec<u8>>,
+        /// Who waits until they are gone.
+        reply: T,
+    },
 }
 
 /// A new version to be made.
@@ -91,7 +97,7 @@ impl<T> Mutation<T> {
     pub fn keys(&self) -> usize {
         match self {
             Mutation::Merge(group) => group.items.len().max(1),
-            Mutation::Mint(_) | Mutation::Meta { .. } | Mutation::DropBucket(_) => 1,
+            Mutation::Mint(_) | Mutation::Meta { .. } | Mutation::Remove { .. } => 1,
         }
     }
 
@@ -106,7 +112,7 @@ impl<T> Mutation<T> {
                 .map(|merge| merge.key.as_bytes().len() + merge.record.len())
                 .sum(),
             Mutation::Meta { value, .. } => value.len(),
-            Mutation::DropBucket(_) => 0,
+            Mutation::Remove { range, .. } => range.start.len() + range.end.len(),
         }
     }
 }

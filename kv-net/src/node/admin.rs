@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::node::live::Live;
 use crate::node::shared::Shared;
+use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
 
 /// How long a member may take to answer what the administration asks of it.
@@ -200,7 +201,7 @@ impl Shared {
     }
 
     /// Stores a bucket table, and goes by it once it is stored.
-    async fn install_table(&self, live: &Live, table: BucketTable) -> Result<(), Error> {
+    async fn install_table(self: &Arc<Self>, live: &Live, table: BucketTable) -> Result<(), Error> {
         let (waiter, stored) = oneshot::channel();
         let value = Meta::encode_table(&table);
         let meta = Mutation::Meta { name: Meta::BUCKETS, value, reply: Ticket::Frame(waiter) };
@@ -213,17 +214,26 @@ impl Shared {
                 return Err(Error::new(ErrorKind::NotWritten, message));
             }
         }
-        let known: Vec<BucketId> = live.view.table().deleted().collect();
-        let deleted: Vec<BucketId> = table.deleted().filter(|id| !known.contains(id)).collect();
         self.live.store(Some(Arc::new(live.with_table(table))));
-        // The writer refuses what comes for these buckets from now on.
-        for bucket in deleted {
-            let _ = self.queue.push(Mutation::DropBucket(bucket));
-        }
+        // The writer refuses what comes for deleted buckets from now on.
+        self.runtime.spawn(sweep(self.clone()));
         Ok(())
     }
 
+    /// A change is made to the newest table, which one of most members has: one that is cut off from them changes nothing.
     async fn change_bucket(self: &Arc<Self>, change: BucketChange) -> Result<AnswerBody, Error> {
+        let live = self.open_for_operations()?;
+        let tables = self.give_table(&live, live.view.table()).await;
+        let (reached, members) = (1 + tables.len(), live.view.layout.members().len());
+        if reached <= members / 2 {
+            let message = format!(
+                "{reached} of {members} members can be reached, and most have to be: nothing was changed"
+            );
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        for table in &tables {
+            self.merge_table(table).await?;
+        }
         let (live, table) = {
             let _administration = self.administration.lock().await;
             let live = self.open_for_operations()?;

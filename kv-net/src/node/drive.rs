@@ -137,10 +137,9 @@ fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
             }
             None
         }
-        Mutation::Meta { reply, .. } => {
+        Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
             reply.answer(AnswerBody::Write(vec![WriteAnswer::Refused(ErrorKind::Overloaded)]));
             None
         }
-        Mutation::DropBucket(_) => None,
     }
 }

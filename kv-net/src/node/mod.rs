@@ -12,6 +12,7 @@ mod peer_states;
 mod queue;
 mod shared;
 mod status;
+mod sweep;
 mod ticket;
 mod timer;
 mod value;

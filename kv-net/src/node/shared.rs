@@ -43,6 +43,8 @@ pub(super) struct Shared {
     /// Held by whoever changes the bucket table or joins a cluster.
     pub(super) administration: tokio::sync::Mutex<()>,
     pub(super) synchronising: AtomicBool,
+    /// Held by whoever removes what deleted buckets left behind.
+    pub(super) sweeping: tokio::sync::Mutex<()>,
     /// Whether the other members were called after the start, or there are none.
     pub(super) greeted: AtomicBool,
     pub(super) started: Instant,

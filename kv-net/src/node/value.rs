@@ -22,6 +22,7 @@ use crate::node::live::Live;
 use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
 use crate::node::shared::Shared;
+use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
 use crate::node::writer::Writer;
 use crate::node::{NodeConfig, timer};
@@ -80,6 +81,7 @@ impl Node {
             peer_states: PeerStates::default(),
             administration: tokio::sync::Mutex::new(()),
             synchronising: AtomicBool::new(false),
+            sweeping: tokio::sync::Mutex::new(()),
             greeted: AtomicBool::new(view.is_none()),
             started: shared_started,
         });
@@ -100,6 +102,7 @@ impl Node {
         if let Some(live) = node.shared.live.load_full() {
             let shared = node.shared.clone();
             tokio::spawn(async move { shared.greet(&live).await });
+            tokio::spawn(sweep(node.shared.clone()));
         }
         Ok(node)
     }
