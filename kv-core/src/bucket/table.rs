@@ -238,16 +238,16 @@ mod tests {
     fn names_of_deleted_buckets_are_used_again_and_bounded() {
         let limits = Limits { buckets_max: 4, ..Limits::default() };
         let mut table = BucketTable::default();
-        let mut create = |number: u32| {
+        let mut create = |number: u32, id: u32| {
             let name = format!("bucket-{number}");
             let now = Stamp(u64::from(number));
-            table.set(&name, BucketProperties::default(), BucketId(100 + number), now, &limits)?;
+            table.set(&name, BucketProperties::default(), BucketId(id), now, &limits)?;
             table.delete(&name, now)
         };
-        for number in 0..4 * NAMES_PER_BUCKET as u32 - 2 {
-            create(number).unwrap();
+        for number in 0..limits.buckets_max as u32 * NAMES_PER_BUCKET as u32 - 2 {
+            create(number, 100 + number).unwrap();
         }
-        assert_eq!(create(1_000).unwrap_err().kind(), ErrorKind::InvalidBucket);
-        create(5).unwrap();
+        assert_eq!(create(1_000, 5_000).unwrap_err().kind(), ErrorKind::InvalidBucket);
+        create(5, 5_000).unwrap();
     }
 }
