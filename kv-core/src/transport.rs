@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::error::ErrorKind;
 use crate::ids::NodeId;
 
-/// Who sent a frame, as the transport has proven it in its handshake.
+/// Who sent a frame: what it said in the handshake, held against the members of the layout. That is no authentication: the network between members
+/// has to be closed to strangers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sender {
     /// A member of the cluster.

@@ -83,7 +83,7 @@ impl Door<'_> {
                 let put = prepare::forwarded(view, self.peers, now, self.incarnation, forward);
                 Admitted::Run(Event::Forwarded { ticket, from: (peer, forward_sender), id, floor, put })
             }
-            RequestBody::Get(command) => match prepare::get(view, now, command) {
+            RequestBody::Get(command) => match prepare::get(view, command) {
                 Ok(get) => match local_get(view, self.store, &get, &mut Vec::with_capacity(256)) {
                     Some(result) => Admitted::Answered(ticket, AnswerBody::Get(result)),
                     None => Admitted::Run(Event::Get(ticket, get)),
@@ -94,7 +94,7 @@ impl Door<'_> {
                 Ok(put) => Admitted::Run(Event::Put(ticket, put)),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Put(not_applied(error))),
             },
-            RequestBody::GetMany(command) => match prepare::get_many(view, now, command) {
+            RequestBody::GetMany(command) => match prepare::get_many(view, command) {
                 Ok(gets) => Admitted::Run(Event::GetMany(ticket, gets)),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Refused(error)),
             },

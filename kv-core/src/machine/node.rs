@@ -140,7 +140,7 @@ impl<T> NodeMachine<T> {
             Ok(get) => get,
             Err(error) => return self.end_get(waiter, Err(error), outbox),
         };
-        let deadline_us = get.deadline_us;
+        let deadline_us = at.1.monotonic_us + get.timeout_us;
         let op = self.insert(at.1, waiter, Work::Get(GetWork::new(get)), deadline_us);
         self.with(at, op, outbox, |operation, step, outbox| {
             if let Work::Get(get) = &mut operation.work {

@@ -33,7 +33,7 @@ pub struct Target {
 pub struct PreparedGet {
     pub(super) target: Target,
     pub(super) needed: usize,
-    pub(super) deadline_us: u64,
+    pub(super) timeout_us: u64,
     pub(super) explain: bool,
 }
 
@@ -76,9 +76,9 @@ impl PreparedPut {
 /// # Errors
 ///
 /// What is wrong with it; nothing was done.
-pub fn get(view: &View, now: Now, command: Get) -> Result<PreparedGet, Error> {
+pub fn get(view: &View, command: Get) -> Result<PreparedGet, Error> {
     let bucket = view.bucket(&command.bucket)?;
-    one_get(view, now, bucket, command.key, &command.options)
+    one_get(view, bucket, command.key, &command.options)
 }
 
 /// Checks a get of many keys; each key that is refused keeps its place.
@@ -86,10 +86,10 @@ pub fn get(view: &View, now: Now, command: Get) -> Result<PreparedGet, Error> {
 /// # Errors
 ///
 /// What is wrong with the whole; nothing was done.
-pub fn get_many(view: &View, now: Now, command: GetMany) -> Result<Vec<Result<PreparedGet, Error>>, Error> {
+pub fn get_many(view: &View, command: GetMany) -> Result<Vec<Result<PreparedGet, Error>>, Error> {
     check_batch(view, command.keys.len())?;
     let bucket = view.bucket(&command.bucket)?;
-    let gets = command.keys.into_iter().map(|key| one_get(view, now, bucket, key, &command.options));
+    let gets = command.keys.into_iter().map(|key| one_get(view, bucket, key, &command.options));
     Ok(gets.collect())
 }
 
@@ -149,17 +149,11 @@ pub fn forwarded(
     Ok(put)
 }
 
-fn one_get(
-    view: &View,
-    now: Now,
-    bucket: &Arc<Bucket>,
-    key: Key,
-    options: &ReadOptions,
-) -> Result<PreparedGet, Error> {
+fn one_get(view: &View, bucket: &Arc<Bucket>, key: Key, options: &ReadOptions) -> Result<PreparedGet, Error> {
     let target = target(view, bucket, key)?;
     let needed = needed(options.r.unwrap_or(bucket.properties.r), "r", &target)?;
-    let deadline_us = deadline_us(view, now, options.timeout_ms);
-    Ok(PreparedGet { target, needed, deadline_us, explain: options.explain })
+    let timeout_us = timeout_us(view, options.timeout_ms);
+    Ok(PreparedGet { target, needed, timeout_us, explain: options.explain })
 }
 
 fn one_put(
@@ -215,7 +209,7 @@ fn one_put(
         }
         Replace::Nothing => Basis::Given(Context::default()),
     };
-    let deadline_us = deadline_us(view, now, options.timeout_ms);
+    let deadline_us = now.monotonic_us + timeout_us(view, options.timeout_ms);
     Ok(PreparedPut { target, value, basis, needed: needed_w, options: options.clone(), deadline_us })
 }
 
@@ -256,7 +250,7 @@ fn check_batch(view: &View, keys: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn deadline_us(view: &View, now: Now, timeout_ms: Option<u32>) -> u64 {
+fn timeout_us(view: &View, timeout_ms: Option<u32>) -> u64 {
     let timeout_ms = timeout_ms.map_or(view.limits.deadline_ms_default, u64::from);
-    now.monotonic_us + timeout_ms.clamp(1, view.limits.deadline_ms_max) * 1_000
+    timeout_ms.clamp(1, view.limits.deadline_ms_max) * 1_000
 }

@@ -127,7 +127,7 @@ impl Node {
     /// What is wrong with the command, or why too few replicas answered.
     pub async fn get(&self, get: Get) -> Result<GetAnswer, Error> {
         let live = self.shared.open_for_operations()?;
-        let get = prepare::get(&live.view, self.shared.now(), get)?;
+        let get = prepare::get(&live.view, get)?;
         if !self.shared.config.store.capabilities().reads_may_block {
             let store = &*self.shared.config.store;
             let served = BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, &get, buffer));
@@ -164,7 +164,7 @@ impl Node {
     /// What is wrong with the command as a whole.
     pub async fn get_many(&self, get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
         let live = self.shared.open_for_operations()?;
-        let gets = prepare::get_many(&live.view, self.shared.now(), get)?;
+        let gets = prepare::get_many(&live.view, get)?;
         match self.run(&live, |ticket| Event::GetMany(ticket, gets)).await {
             Some(Outcome::GetMany(results)) => Ok(results),
             _ => Err(internal()),
