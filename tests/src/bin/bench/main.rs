@@ -3,6 +3,7 @@
 
 mod allocations;
 mod cluster;
+mod etcd;
 mod get;
 mod peer;
 
