@@ -107,7 +107,8 @@ async fn a_commit_of_unknown_outcome_stops_the_node_reads_included() {
     store.fails.store(true, Ordering::Relaxed);
     let result = node.put(blind("w")).await;
     assert!(matches!(result, PutResult::Indeterminate(_)), "{result:?}");
-    assert_eq!(node.stopped().await.kind(), ErrorKind::CommitUnknown);
+    let stopped = tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("it stops");
+    assert_eq!(stopped.kind(), ErrorKind::CommitUnknown);
     store.fails.store(false, Ordering::Relaxed);
     let error = node.get(Get::new("default", key())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CommitUnknown, "what it says of its store cannot be trusted");

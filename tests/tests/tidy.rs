@@ -184,7 +184,8 @@ fn every_check_against_a_pitfall_is_there() {
 
     let simulated = ["mutant", "check"].map(|first| table("docs/simulation.md", first)).concat();
     let known: Vec<&str> = simulated.iter().map(|row| row[0].as_str()).collect();
-    let checks = text.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.rsplit(" | ").next());
+    let checks =
+        text.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.rsplit(" | ").next());
     let names = checks.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     let named = names.filter(|name| name.starts_with(char::is_uppercase) && !known.contains(name));
     none("names in docs/pitfalls.md that the simulator does not know", named.map(String::from).collect());

@@ -136,7 +136,9 @@ fn a_later_change_of_expiry_does_not_lift_an_older_value_above_a_newer_one() {
     let (old, newer) = (version(3, 10, Some(30)), version(2, 20, None));
     // Of one value the later change of its expiry counts.
     let again = version(1, 20, Some(25));
-    for (versions, kept) in [([old.clone(), newer.clone()], 2), ([newer, again.clone()], 1), ([again, old], 1)] {
+    for (versions, kept) in
+        [([old.clone(), newer.clone()], 2), ([newer, again.clone()], 1), ([again, old], 1)]
+    {
         let mut record = Record::new();
         versions.into_iter().for_each(|version| record.add(version, &LastWriteWins));
         let births: Vec<u64> = record.versions().iter().map(|version| version.dot.actor.birth).collect();
