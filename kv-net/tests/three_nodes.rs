@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kv_core::bucket::{BucketProperties, Quorum};
 use kv_core::command::{Get, GetMany, Put, PutMany, PutResult, Replace, WriteOptions};
@@ -209,4 +209,24 @@ async fn a_quorum_goes_on_without_one_node_and_not_without_two() {
     assert!(error.is_retryable(), "{error}");
     let one = Get::new("default", key("k1")).with_r(Quorum::One);
     assert_eq!(cluster.client.get(one).await.unwrap().values.len(), 1);
+}
+
+#[tokio::test]
+async fn tries_end_with_the_deadline_and_say_why() {
+    let cluster = local(3).await;
+    cluster.client.put(Put::new("default", key("k"), "v")).await.into_result().unwrap();
+    for node in &cluster.nodes[1..] {
+        node.shut_down(Duration::from_secs(1)).await;
+    }
+    let begun = Instant::now();
+    let mut put = Put::new("default", key("k"), "w");
+    put.options.timeout_ms = Some(300);
+    let result = cluster.client.put(put).await;
+    let PutResult::NotApplied(error) = result else { panic!("an overwrite reads first: {result:?}") };
+    assert!(error.is_retryable() && !error.message().is_empty(), "{error}");
+    let mut get = Get::new("default", key("k"));
+    get.options.timeout_ms = Some(300);
+    let error = cluster.client.get(get).await.unwrap_err();
+    assert!(error.is_retryable() && !error.message().is_empty(), "{error}");
+    assert!((600..5_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }

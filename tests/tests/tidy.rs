@@ -163,3 +163,30 @@ fn every_mutant_and_every_check_of_the_simulator_is_explained() {
     let wrong = cited.filter(|id| !promises.contains(&format!("| {id} |"))).map(String::from).collect();
     none("rows of docs/promises.md that the simulator cites and that are not there", wrong);
 }
+
+#[test]
+fn every_check_against_a_pitfall_is_there() {
+    let rows = table("docs/pitfalls.md", "number");
+    let numbers: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(numbers, (1..=38).map(|number| number.to_string()).collect::<Vec<_>>());
+
+    let text = std::fs::read_to_string(root().join("docs/pitfalls.md")).unwrap();
+    let mut wrong = Vec::new();
+    for piece in text.split("[`").skip(1) {
+        let (test, rest) = piece.split_once("`](").unwrap();
+        let file = root().join("docs").join(rest.split(')').next().unwrap());
+        let source = std::fs::read_to_string(&file).unwrap_or_default();
+        if !source.contains(&format!("fn {test}(")) {
+            wrong.push(format!("{test} in {}", file.display()));
+        }
+    }
+    none("tests that docs/pitfalls.md names and that are not there", wrong);
+
+    let simulated = ["mutant", "check"].map(|first| table("docs/simulation.md", first)).concat();
+    let known: Vec<&str> = simulated.iter().map(|row| row[0].as_str()).collect();
+    let checks =
+        text.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.rsplit(" | ").next());
+    let names = checks.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let named = names.filter(|name| name.starts_with(char::is_uppercase) && !known.contains(name));
+    none("names in docs/pitfalls.md that the simulator does not know", named.map(String::from).collect());
+}

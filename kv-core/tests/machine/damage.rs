@@ -1,6 +1,6 @@
 use kv_core::bucket::{BucketProperties, Quorum};
 use kv_core::command::{Get, Put, PutResult, Replace};
-use kv_core::error::ErrorKind;
+use kv_core::error::{Cause, ErrorKind};
 use kv_core::ids::{BucketId, Epoch, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
@@ -80,6 +80,28 @@ pub(crate) fn a_damaged_record_does_not_count_as_absent() {
     let overwrite = Put::new("default", key.clone(), "w");
     assert_eq!(crate::puts::not_applied(cluster.try_put(NodeId(2), overwrite)), ErrorKind::Unavailable);
     cluster.isolate(NodeId(3), Link::Up);
+    assert_eq!(cluster.values(NodeId(2), &key), ["v"]);
+}
+
+#[test]
+pub(crate) fn what_cannot_be_read_does_not_count_as_absent() {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    cluster.isolate(NodeId(2), Link::Refused);
+    cluster.put(NodeId(1), Put::new("default", key.clone(), "v"));
+    cluster.isolate(NodeId(2), Link::Up);
+    cluster.isolate(NodeId(3), Link::Refused);
+    cluster.nodes[&NodeId(1)].store.fail_reads(true);
+    for node in [1, 2].map(NodeId) {
+        let error = cluster.try_get(node, Get::new("default", key.clone())).unwrap_err();
+        let failed = |cause: &Cause| (cause.node, cause.kind) == (NodeId(1), ErrorKind::StorageFailed);
+        assert!(error.quorum().unwrap().causes.iter().any(failed), "{error:?}");
+        let overwrite = Put::new("default", key.clone(), "w");
+        assert_eq!(crate::puts::not_applied(cluster.try_put(node, overwrite)), ErrorKind::Unavailable);
+    }
+    let blind = cluster.try_put(NodeId(1), blind(&key, "x"));
+    assert!(matches!(blind, PutResult::NotApplied(_)), "nothing is merged with what is not known: {blind:?}");
+    cluster.nodes[&NodeId(1)].store.fail_reads(false);
     assert_eq!(cluster.values(NodeId(2), &key), ["v"]);
 }
 
@@ -385,4 +407,22 @@ pub(crate) fn a_damaged_record_that_nobody_else_has_becomes_an_empty_one() {
     cluster.get(NodeId(2), Get::new("default", key).with_r(Quorum::All));
     cluster.settle();
     assert_eq!(cluster.record_puts(), before, "healed once");
+}
+
+#[test]
+pub(crate) fn no_more_healings_than_the_bound_wait() {
+    let mut cluster = Cluster::new(3);
+    let keys: Vec<Key> = (0..1_030).map(|number| crate::cluster::key(&format!("key {number}"))).collect();
+    for key in &keys {
+        cluster.put(NodeId(1), blind(key, "v").with_w(Quorum::All));
+        cluster.damage(NodeId(1), key);
+    }
+    for left in [6, 0] {
+        for key in &keys {
+            assert_eq!(cluster.values(NodeId(1), key), ["v"]);
+        }
+        cluster.settle();
+        let damaged = keys.iter().filter(|key| cluster.held(NodeId(1), key) == Err(ErrorKind::Damaged));
+        assert_eq!(damaged.count(), left);
+    }
 }

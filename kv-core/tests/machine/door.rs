@@ -9,7 +9,7 @@ use kv_core::record::{EncodedRecord, Record};
 use kv_core::transport::Sender;
 use kv_core::wire::{AnswerBody, Forward, Header, ReadItem, Request, RequestBody, WriteAnswer, WriteItem};
 
-use crate::cluster::{Cluster, SECRET, key};
+use crate::cluster::{Cluster, Link, SECRET, key};
 use crate::puts::{blind, not_applied};
 
 const NODE: NodeId = NodeId(1);
@@ -276,4 +276,24 @@ pub(crate) fn a_context_from_far_ahead_does_not_drag_the_clock_along() {
     assert!(clock < Stamp::from_millis(cluster.now(NODE).wall_ms + 60_000), "{clock}");
     let stamp = cluster.held(NODE, &key).unwrap().unwrap().stamp();
     assert_eq!(stamp, ten_years.next(), "the version is above its context all the same");
+}
+
+#[test]
+pub(crate) fn a_record_from_far_ahead_is_taken_by_every_owner() {
+    let mut cluster = Cluster::new(3);
+    let key = key("k");
+    let ten_years = Stamp::from_millis(cluster.now(NODE).wall_ms + 315_360_000_000);
+    let future = Context { stamp: ten_years, ..Context::default() };
+    let token = future.seal(&SECRET, BucketId::DEFAULT, &key);
+    let put = Put::new("default", key.clone(), "v").with_context(token).with_w(Quorum::Majority);
+    cluster.isolate(NodeId(3), Link::Refused);
+    cluster.put(NODE, put);
+    cluster.isolate(NodeId(3), Link::Up);
+    // One owner was sent it by the coordinator, the other is repaired with it.
+    cluster.get(PEER, Get::new("default", key.clone()).with_r(Quorum::All));
+    for node in [1, 2, 3].map(NodeId) {
+        assert_eq!(cluster.held(node, &key).unwrap().unwrap().stamp(), ten_years.next(), "at node {node}");
+        let clock = cluster.door(node).header(cluster.now(node)).clock;
+        assert!(clock < Stamp::from_millis(cluster.now(node).wall_ms + 60_000), "{clock} at node {node}");
+    }
 }

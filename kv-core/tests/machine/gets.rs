@@ -6,6 +6,7 @@ use kv_core::wire::{AnswerBody, RequestBody};
 
 use crate::cluster::{Cluster, Link, key, texts};
 use crate::puts::blind;
+use crate::store::Fault;
 
 fn explained(key: &kv_core::key::Key, r: Quorum) -> Get {
     let mut get = Get::new("default", key.clone()).with_r(r);
@@ -24,6 +25,21 @@ pub(crate) fn a_get_brings_owners_up_to_date_that_were_behind() {
     assert_eq!(cluster.values(NodeId(3), &key), ["v"]);
     assert_eq!(cluster.held(NodeId(3), &key), cluster.held(NodeId(1), &key));
     assert_eq!(cluster.stats(NodeId(3)).repairs, 1);
+}
+
+#[test]
+pub(crate) fn a_repair_that_fails_fails_no_get() {
+    let mut cluster = Cluster::new(3);
+    let key = key("k");
+    cluster.isolate(NodeId(3), Link::Refused);
+    cluster.put(NodeId(1), Put::new("default", key.clone(), "v"));
+    cluster.isolate(NodeId(3), Link::Up);
+    let all = || Get::new("default", key.clone()).with_r(Quorum::All);
+    cluster.nodes[&NodeId(3)].store.fail_next(Fault::NotWritten);
+    assert_eq!(texts(&cluster.get(NodeId(1), all()).values), ["v"]);
+    assert_eq!(cluster.held(NodeId(3), &key), Ok(None));
+    cluster.get(NodeId(1), all());
+    assert_eq!(cluster.held(NodeId(3), &key), cluster.held(NodeId(1), &key));
 }
 
 #[test]

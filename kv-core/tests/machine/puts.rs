@@ -386,3 +386,47 @@ pub(crate) fn concurrent_values_are_combined_for_readers_and_replaced_by_writers
     assert_eq!(texts(&read.values), ["x"]);
     assert_eq!(read.explain.unwrap().decision, Decision::OnlyVersion);
 }
+
+#[test]
+pub(crate) fn combining_for_readers_writes_nothing() {
+    let longest = BucketProperties { resolver: "longest".into(), ..BucketProperties::default() };
+    let mut cluster = Cluster::with(3, Limits::default(), &[("longest", longest)]);
+    let key = cluster.key_of(NodeId(1));
+    let put = |value: &str| Put {
+        replace: Replace::Nothing,
+        ..Put::new("longest", key.clone(), value.to_string())
+    };
+    cluster.put(NodeId(1), put("long"));
+    cluster.isolate(NodeId(3), Link::Refused);
+    cluster.put(NodeId(2), put("longer"));
+    cluster.isolate(NodeId(3), Link::Up);
+    let all = Get::new("longest", key.clone()).with_r(Quorum::All);
+    let before = cluster.record_puts();
+    assert_eq!(texts(&cluster.get(NodeId(2), all.clone()).values), ["longer"]);
+    assert_eq!(cluster.record_puts(), before + 1, "the owner that was behind is repaired");
+    for node in [1, 2, 3].map(NodeId) {
+        let mut explained = all.clone();
+        explained.options.explain = true;
+        let explain = cluster.get(node, explained).explain.unwrap();
+        let versions = explain.replicas.iter().map(|replica| replica.versions.len());
+        assert_eq!(versions.collect::<Vec<_>>(), [2, 2, 2], "the versions stay as they were written");
+    }
+    assert_eq!(cluster.record_puts(), before + 1);
+}
+
+#[test]
+pub(crate) fn a_slow_owner_holds_up_no_put() {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    for slow in [2, 3].map(NodeId) {
+        cluster.link(NodeId(1), slow, Link::Silent);
+        let client = cluster.start(NodeId(1), RequestBody::Put(blind(&key, "v")));
+        assert!(cluster.told(client).is_some(), "the two others are enough");
+        // An overwrite reads before it writes, and asks the third owner after the hedge delay.
+        let overwrite = Put::new("default", key.clone(), "w");
+        let client = cluster.start(NodeId(1), RequestBody::Put(overwrite));
+        cluster.advance(25);
+        assert!(cluster.told(client).is_some());
+        cluster.link(NodeId(1), slow, Link::Up);
+    }
+}

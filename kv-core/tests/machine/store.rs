@@ -21,12 +21,25 @@ pub(crate) struct FaultyStore {
     inner: MemoryStorage,
     faults: Mutex<Vec<Fault>>,
     puts: Mutex<usize>,
+    is_unreadable: Mutex<bool>,
 }
 
 impl FaultyStore {
     /// Lets the next commit fail.
     pub(crate) fn fail_next(&self, fault: Fault) {
         self.faults.lock().unwrap().push(fault);
+    }
+
+    /// Lets every read fail, or none.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        *self.is_unreadable.lock().unwrap() = fail;
+    }
+
+    fn is_readable(&self) -> Result<(), StorageError> {
+        match *self.is_unreadable.lock().unwrap() {
+            true => Err(StorageError::new("read", "the device failed")),
+            false => Ok(()),
+        }
     }
 
     /// Records that were put so far, metadata of the store left out.
@@ -41,6 +54,7 @@ impl Storage for FaultyStore {
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {
+        self.is_readable()?;
         self.inner.get(key, value)
     }
 
@@ -49,6 +63,7 @@ impl Storage for FaultyStore {
         keys: &[&[u8]],
         visit: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StorageError> {
+        self.is_readable()?;
         self.inner.get_many(keys, visit)
     }
 

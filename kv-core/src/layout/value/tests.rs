@@ -1,6 +1,11 @@
+use std::collections::BTreeSet;
+
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+
 use super::*;
 use crate::partitioner::Xxh3Partitioner;
-use crate::replication::{BalancedPlacement, PlacementAnswer};
+use crate::replication::{BalancedPlacement, HashRing, PlacementAnswer};
 
 fn draft(ids: &[u64]) -> LayoutDraft {
     let members = ids.iter().map(|id| Member::new(NodeId(*id), format!("127.0.0.1:{id}")));
@@ -211,5 +216,40 @@ fn a_placement_with_a_hostile_width_has_no_lists() {
         let mut layout = layout();
         layout.placement = placement;
         assert!(layout.check().is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_layout_has_each_id_once_or_is_not_made(ids in vec(1..40u64, 1..12)) {
+        let distinct: BTreeSet<u64> = ids.iter().copied().collect();
+        let made = first(draft(&ids)).map(|(layout, _)| {
+            layout.members().iter().map(|member| member.id.0).collect::<Vec<_>>()
+        });
+        if distinct.len() == ids.len() {
+            prop_assert_eq!(made.unwrap(), Vec::from_iter(distinct));
+        } else {
+            prop_assert_eq!(made.unwrap_err().kind(), ErrorKind::InvalidLayout);
+        }
+    }
+
+    #[test]
+    fn the_owners_of_a_key_are_distinct_members_and_too_few_are_said(
+        ids in btree_set(1..=u64::MAX, 1..12),
+        replicas in 1..=16usize,
+        token: u64,
+    ) {
+        let ids = Vec::from_iter(ids);
+        for strategy in [&BalancedPlacement as &dyn ReplicationStrategy, &HashRing::default()] {
+            let draft = LayoutDraft { replicas, ..draft(&ids) };
+            let (layout, unmet) = Layout::first(draft, &Xxh3Partitioner, strategy).unwrap();
+            let owners: BTreeSet<u64> = layout.owners(Token(token), replicas).iter().map(|owner| owner.0).collect();
+            prop_assert_eq!(owners.len(), replicas.min(ids.len()), "{}", strategy.name());
+            prop_assert!(owners.iter().all(|owner| ids.contains(owner)));
+            let too_few = UnmetConstraint::TooFewMembers { replicas, members: ids.len() };
+            prop_assert_eq!(unmet.contains(&too_few), ids.len() < replicas);
+        }
     }
 }

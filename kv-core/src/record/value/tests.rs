@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::causality::{Dot, DotSet};
 use crate::ids::Incarnation;
+use crate::record::Expiry;
 use crate::resolver::{KeepSiblings, LastWriteWins};
 
 /// One step of a history at one of three replicas.
@@ -120,4 +121,27 @@ fn a_put_with_context_replaces_what_was_read_and_nothing_else() {
     record.add(version(3, read.dots), &KeepSiblings);
     let births: Vec<u64> = record.versions().iter().map(|version| version.dot.actor.birth).collect();
     assert_eq!(births, [2, 3]);
+}
+
+#[test]
+fn a_later_change_of_expiry_does_not_lift_an_older_value_above_a_newer_one() {
+    let version = |birth, stamp, expiry: Option<u64>| Version {
+        dot: Dot { actor: Actor { incarnation: Incarnation(1), birth }, counter: 1 },
+        past: DotSet::new(),
+        stamp: Stamp(stamp),
+        expiry: expiry.map(|stamp| Expiry { at_ms: 1, stamp: Stamp(stamp) }),
+        id: None,
+        value: Some(Bytes::new()),
+    };
+    let (old, newer) = (version(3, 10, Some(30)), version(2, 20, None));
+    // Of one value the later change of its expiry counts.
+    let again = version(1, 20, Some(25));
+    for (versions, kept) in
+        [([old.clone(), newer.clone()], 2), ([newer, again.clone()], 1), ([again, old], 1)]
+    {
+        let mut record = Record::new();
+        versions.into_iter().for_each(|version| record.add(version, &LastWriteWins));
+        let births: Vec<u64> = record.versions().iter().map(|version| version.dot.actor.birth).collect();
+        assert_eq!(births, [kept]);
+    }
 }

@@ -56,3 +56,43 @@ pub(super) fn tune(stream: &TcpStream, options: &TarpcOptions) -> io::Result<()>
 fn no_address(address: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("'{address}' stands for no address"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn assert_tuned(stream: &TcpStream, options: &TarpcOptions) {
+        let socket = SockRef::from(stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), options.keepalive);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), options.keepalive / 3);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(options.unacknowledged_max));
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_half_open_is_given_up_by_the_operating_system() {
+        let options = TarpcOptions {
+            keepalive: Duration::from_secs(12),
+            unacknowledged_max: Duration::from_millis(7_500),
+            ..TarpcOptions::default()
+        };
+        let listener = tokio::net::TcpListener::from_std(listen("127.0.0.1:0").unwrap()).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (dialled, accepted) = tokio::join!(connect(&address, &options), listener.accept());
+        assert_tuned(&dialled.unwrap(), &options);
+        let (accepted, _) = accepted.unwrap();
+        tune(&accepted, &options).unwrap();
+        assert_tuned(&accepted, &options);
+    }
+
+    #[test]
+    fn no_connection_stalls_for_minutes_unless_told_to() {
+        let options = TarpcOptions::default();
+        assert!(options.keepalive + options.unacknowledged_max <= Duration::from_secs(30));
+        assert!(options.connect_timeout + options.handshake_timeout <= Duration::from_secs(10));
+    }
+}
