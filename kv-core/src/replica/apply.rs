@@ -25,6 +25,8 @@ pub struct Applied<T> {
     pub durability: Durability,
     /// What became of each mint: the machine sends the records to the other owners while the batch is committed.
     pub minted: Vec<Minted>,
+    /// Versions that arrived and that a resolver let go for concurrent ones: writes lost to last write wins.
+    pub discarded: u64,
     /// Operations whose local commit this batch is.
     ops: Vec<OpId>,
     /// Peers that wait, with their answers if the commit succeeds.
@@ -88,6 +90,7 @@ pub fn apply<T>(
         batch: Batch::new(),
         durability: Durability::Buffered,
         minted: Vec::new(),
+        discarded: 0,
         ops: Vec::new(),
         replies: Vec::new(),
         lease: None,
@@ -127,6 +130,7 @@ pub fn apply<T>(
     for place in slots.by_key.values() {
         if let Some((storage_key, Some(held))) = slots.held.get(*place) {
             held.store(storage_key, &mut applied.batch, &mut scratch);
+            applied.discarded += held.discarded;
         }
     }
     if let Some(ceiling) = lease.filter(|_| !applied.minted.is_empty()) {

@@ -1,3 +1,5 @@
+use smallvec::SmallVec;
+
 use crate::causality::{Dot, Stamp};
 use crate::error::{Error, ErrorKind};
 use crate::ids::NodeId;
@@ -16,6 +18,8 @@ use crate::view::View;
 pub(super) struct Held {
     state: State,
     changed: bool,
+    /// Versions that arrived and that the resolver let go for a concurrent one.
+    pub(super) discarded: u64,
 }
 
 #[derive(Debug)]
@@ -41,7 +45,7 @@ impl Held {
                 Err(_) => State::Damaged(damage_number(bytes)),
             },
         };
-        Held { state, changed: false }
+        Held { state, changed: false, discarded: 0 }
     }
 
     /// Merges a record that another replica made. Refuses nothing and drops nothing.
@@ -52,7 +56,8 @@ impl Held {
             State::Absent => (None, None, merge.record.clone()),
             State::Damaged(damage) => (None, damage_mark(*damage), merge.record.clone()),
             State::Cell(cell) => {
-                let record = merged(cell, merge)?;
+                let (record, discarded) = merged(cell, merge)?;
+                self.discarded += discarded;
                 (cell.own, cell.recovering.clone(), record)
             }
         };
@@ -139,15 +144,22 @@ impl Held {
     }
 }
 
-fn merged(cell: &Cell, merge: &Merge) -> Result<EncodedRecord, ErrorKind> {
+/// The record that a cell and what arrived come to, and how many versions of the latter the resolver let go for a concurrent one.
+fn merged(cell: &Cell, merge: &Merge) -> Result<(EncodedRecord, u64), ErrorKind> {
     if cell.record == merge.record || mutants::on(Mutant::MergeOverwrites) {
-        return Ok(merge.record.clone());
+        return Ok((merge.record.clone(), 0));
     }
     // Both passed their checksums, so only a bug or a forger could have made them malformed.
     let mut record = cell.record.decode().map_err(|_| ErrorKind::Damaged)?;
     let other = merge.record.decode().map_err(|_| ErrorKind::InvalidFrame)?;
+    let is_new = |version: &&Version| record.versions().iter().all(|ours| ours.dot != version.dot);
+    let new: SmallVec<[Dot; 4]> = other.versions().iter().filter(is_new).map(|version| version.dot).collect();
     record.merge(other, &*merge.bucket.resolver);
-    Ok(EncodedRecord::encode(&record, merge.bucket.id, &merge.key))
+    let discarded = new.into_iter().filter(|dot| {
+        !record.versions().iter().any(|version| version.dot == *dot || version.past.contains(*dot))
+    });
+    let discarded = discarded.count() as u64;
+    Ok((EncodedRecord::encode(&record, merge.bucket.id, &merge.key), discarded))
 }
 
 /// The mark of a record that begins anew where one was damaged.

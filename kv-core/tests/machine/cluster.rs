@@ -75,6 +75,8 @@ pub(crate) struct Node {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) peers: PeerClocks,
     pub(crate) wall_offset_ms: i64,
+    /// Versions that resolvers let go as they arrived.
+    pub(crate) discarded: u64,
     machine: NodeMachine<Ticket>,
     minter: Minter,
     clock: Arc<Clock>,
@@ -161,6 +163,7 @@ impl Cluster {
                 machine: NodeMachine::new(limits.clone(), incarnation),
                 clock: minter.clock().clone(),
                 wall_offset_ms: 0,
+                discarded: 0,
                 next_life: incarnation.0 + 1,
                 mutations: Vec::new(),
                 stopped: Vec::new(),
@@ -540,6 +543,7 @@ impl Cluster {
         }
         node.incarnation = node.minter.incarnation().unwrap_or(Incarnation(0));
         let mut applied = apply(&*node.store, &node.view, &mut node.minter, now, mutations);
+        node.discarded += applied.discarded;
         let minted = std::mem::take(&mut applied.minted);
         if !minted.is_empty() {
             self.handle(id, Event::Minted(minted));

@@ -332,6 +332,26 @@ pub(crate) fn the_last_write_wins_also_where_a_clock_is_behind() {
 }
 
 #[test]
+fn writes_that_the_last_one_beats_are_counted() {
+    let mut cluster = Cluster::new(3);
+    let key = key("k");
+    let discarded = |cluster: &Cluster| cluster.nodes.values().map(|node| node.discarded).sum::<u64>();
+    for value in ["first", "second", "third"] {
+        cluster.put(NodeId(1), Put::new("redis", key.clone(), value).with_w(Quorum::All));
+    }
+    assert_eq!(discarded(&cluster), 0, "one after the other");
+    for other in [1, 2].map(NodeId) {
+        cluster.link(NodeId(3), other, Link::Slow);
+    }
+    cluster.put(NodeId(3), Put::new("redis", key.clone(), "loses").with_w(Quorum::One));
+    cluster.advance(10);
+    cluster.put(NodeId(1), Put::new("redis", key.clone(), "wins"));
+    cluster.release();
+    assert_eq!(texts(&cluster.get(NodeId(1), Get::new("redis", key)).values), ["wins"]);
+    assert_eq!(discarded(&cluster), 2, "it came too late to nodes 1 and 2");
+}
+
+#[test]
 pub(crate) fn a_put_is_stamped_above_its_context_where_the_coordinator_has_no_record() {
     let mut cluster = Cluster::new(3);
     let key = key("k");

@@ -120,14 +120,14 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use kv_core::ids::BucketId;
+    use kv_core::replica::MergeGroup;
 
     use super::*;
 
     #[test]
     fn what_is_more_than_the_bound_is_given_back_until_some_is_taken() {
         let queue = MutationQueue::new(3);
-        let push = || queue.push(Mutation::DropBucket(BucketId(1))).is_ok();
+        let push = || queue.push(Mutation::Merge(MergeGroup { reply: None, items: Vec::new() })).is_ok();
         assert_eq!([push(), push(), push(), push(), push()], [true, true, true, false, false]);
         assert_eq!((queue.take(2).len(), queue.keys()), (2, 1));
         assert_eq!([push(), push(), push()], [true, true, false]);

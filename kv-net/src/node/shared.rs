@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<Clock>,
     pub(super) incarnation: AtomicU64,
     pub(super) queue: MutationQueue,
+    /// Versions that arrived at this node's store and that a resolver let go for concurrent ones.
+    pub(super) versions_discarded: AtomicU64,
     pub(super) draining: AtomicBool,
     /// Why the node had to stop, once it had to.
     pub(super) stopped: watch::Sender<Option<Error>>,

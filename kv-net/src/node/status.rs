@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kv_core::machine::MachineStats;
 use kv_core::wire::NodeStatus;
@@ -39,7 +40,7 @@ impl Shared {
             operations,
             mutations: self.queue.keys() as u64,
             clock_distance_ms: live.as_ref().map_or(0, |live| live.peers.distance_ms(self.now())),
-            counters: counters(stats),
+            counters: counters(stats, self.versions_discarded.load(Ordering::Relaxed)),
             peers: peers
                 .filter(|peer| *peer != self.config.node)
                 .map(|peer| (peer, self.peer_states.get(peer)))
@@ -48,7 +49,7 @@ impl Shared {
     }
 }
 
-fn counters(stats: MachineStats) -> Vec<(String, u64)> {
+fn counters(stats: MachineStats, versions_discarded: u64) -> Vec<(String, u64)> {
     let MachineStats {
         gets_answered,
         gets_failed,
@@ -68,6 +69,7 @@ fn counters(stats: MachineStats) -> Vec<(String, u64)> {
         ("repairs", repairs),
         ("forwarded", forwarded),
         ("shed", shed),
+        ("versions_discarded", versions_discarded),
     ];
     named.into_iter().map(|(name, count)| (name.to_string(), count)).collect()
 }

@@ -67,6 +67,7 @@ impl Node {
             machine: Mutex::new(NodeMachine::new(config.limits.clone(), Incarnation(rand::random()))),
             clock: minter.clock().clone(),
             incarnation: AtomicU64::new(0),
+            versions_discarded: AtomicU64::new(0),
             queue: MutationQueue::new(config.limits.mutations_max),
             config,
             transport,

@@ -1,5 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
@@ -77,6 +78,7 @@ fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Tic
     }
     shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
     let mut applied = apply(store, &live.view, minter, shared.now(), mutations);
+    shared.versions_discarded.fetch_add(applied.discarded, Ordering::Relaxed);
     let minted = std::mem::take(&mut applied.minted);
     if !minted.is_empty() {
         shared.drive(&live, Event::Minted(minted));

@@ -1,10 +1,7 @@
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use hdrhistogram::Histogram;
 use kv_core::bucket::Quorum;
 use kv_core::command::{Get, Put, PutMany, Replace, WriteOptions};
 use kv_core::ids::NodeId;
@@ -17,7 +14,9 @@ use kv_net::{Client, Node, NodeConfig};
 use kv_storage::{LmdbOptions, LmdbStorage};
 
 use crate::etcd::{self, Etcd};
+use crate::load::{Measured, load};
 use crate::peer;
+use crate::processes::Processes;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -39,6 +38,12 @@ pub(crate) struct Options {
     /// Measure only those whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+}
+
+impl Options {
+    fn size(&self) -> (usize, u64, u64) {
+        (self.clients, self.keys, self.seconds)
+    }
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -92,127 +97,6 @@ pub(crate) fn node(options: &NodeOptions) -> anyhow::Result<()> {
         println!("ready");
         Err(anyhow::Error::new(node.stopped().await))
     })
-}
-
-/// Child processes that end with this one.
-#[derive(Default)]
-pub(crate) struct Processes(pub(crate) Vec<Child>);
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Processes {
-    fn start(kind: &str, port: u16, more: impl Fn(u64) -> Vec<String>) -> anyhow::Result<Self> {
-        let mut processes = Processes::default();
-        for id in 1..=3 {
-            let mut command = Command::new(std::env::current_exe()?);
-            command.args([kind, "--id", &id.to_string(), "--port", &port.to_string()]).args(more(id));
-            let mut child = command.stdout(Stdio::piped()).spawn()?;
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line)?;
-            processes.0.push(child);
-            anyhow::ensure!(line.trim() == "ready", "node {id} did not start");
-        }
-        Ok(processes)
-    }
-
-    /// Seconds of processor time that the processes took so far.
-    fn cpu_seconds(&self) -> f64 {
-        let ticks: u64 = self
-            .0
-            .iter()
-            .filter_map(|child| std::fs::read_to_string(format!("/proc/{}/stat", child.id())).ok())
-            .map(|stat| {
-                let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-                fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-            })
-            .sum();
-        ticks as f64 / 100.0
-    }
-
-    /// Bytes that the processes wrote to storage so far.
-    fn bytes_written(&self) -> u64 {
-        self.0
-            .iter()
-            .filter_map(|child| std::fs::read_to_string(format!("/proc/{}/io", child.id())).ok())
-            .filter_map(|io| {
-                io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse::<u64>().ok())
-            })
-            .sum()
-    }
-}
-
-struct Measured {
-    per_second: f64,
-    p50_us: u64,
-    p99_us: u64,
-    cpu_us: f64,
-    bytes: f64,
-    errors: u64,
-}
-
-/// Keeps `clients` operations under way for `seconds` and measures them.
-async fn load<F, W>(options: &Options, processes: &Processes, work: W) -> Measured
-where
-    W: Fn(u64) -> F + Clone + 'static,
-    F: Future<Output = bool> + 'static,
-{
-    let local = tokio::task::LocalSet::new();
-    let (clients, keys, seconds) = (options.clients, options.keys, options.seconds);
-    local
-        .run_until(async move {
-            // A second of warming up is not counted.
-            let begun = Instant::now() + Duration::from_secs(1);
-            let end = begun + Duration::from_secs(seconds);
-            let mut tasks = Vec::new();
-            for client in 0..clients as u64 {
-                let work = work.clone();
-                tasks.push(tokio::task::spawn_local(async move {
-                    let mut histogram = Histogram::<u64>::new(3).unwrap();
-                    let mut errors = 0;
-                    let mut number = client.wrapping_mul(7_919);
-                    loop {
-                        let at = Instant::now();
-                        if at >= end {
-                            return (histogram, errors);
-                        }
-                        number = number
-                            .wrapping_mul(6_364_136_223_846_793_005)
-                            .wrapping_add(1_442_695_040_888_963_407);
-                        let done = work((number >> 33) % keys).await;
-                        if at >= begun {
-                            histogram.record(at.elapsed().as_micros() as u64).unwrap();
-                            errors += u64::from(!done);
-                        }
-                    }
-                }));
-            }
-            tokio::time::sleep_until(begun.into()).await;
-            let (cpu, bytes) = (processes.cpu_seconds(), processes.bytes_written());
-            let mut all = Histogram::<u64>::new(3).unwrap();
-            let mut errors = 0;
-            for task in tasks {
-                let (histogram, failed) = task.await.unwrap();
-                all.add(histogram).unwrap();
-                errors += failed;
-            }
-            let count = all.len() as f64;
-            Measured {
-                per_second: count / seconds as f64,
-                p50_us: all.value_at_quantile(0.5),
-                p99_us: all.value_at_quantile(0.99),
-                cpu_us: (processes.cpu_seconds() - cpu) * 1e6 / count,
-                bytes: (processes.bytes_written() - bytes) as f64 / count,
-                errors,
-            }
-        })
-        .await
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -270,8 +154,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                     let etcd = etcd.clone();
                     async move { etcd.get(&key(number)).await }
                 };
-                note("etcd, put", load(options, &processes, putting).await);
-                note("etcd, linearizable get", load(options, &processes, getting).await);
+                note("etcd, put", load(options.size(), &processes, putting).await);
+                note("etcd, linearizable get", load(options.size(), &processes, getting).await);
                 anyhow::Ok(())
             })?;
         }
@@ -315,9 +199,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                         client.get(Get::new("redis", key).with_r(Quorum::Majority)).await.is_ok()
                     }
                 };
-                note(put, load(options, &processes, putting).await);
+                let before = commits(&client, port + 6).await?;
+                note(put, load(options.size(), &processes, putting).await);
+                let after = commits(&client, port + 6).await?;
+                let puts = (after.puts - before.puts) as f64;
+                println!(
+                    "{:<42} {:.3} batches and {:.3} syncs a put, on three nodes together",
+                    "",
+                    (after.batches - before.batches) as f64 / puts,
+                    (after.syncs - before.syncs) as f64 / puts
+                );
                 fill(&client, options.keys).await?;
-                note(get, load(options, &processes, getting).await);
+                note(get, load(options.size(), &processes, getting).await);
                 anyhow::Ok(())
             })?;
         }
@@ -343,6 +236,25 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What three nodes did together since they started.
+struct Commits {
+    puts: u64,
+    batches: u64,
+    syncs: u64,
+}
+
+async fn commits(client: &Client, port: u16) -> anyhow::Result<Commits> {
+    let mut sum = Commits { puts: 0, batches: 0, syncs: 0 };
+    for node in 0..3 {
+        let status = client.status(&format!("127.0.0.1:{}", port + node)).await?;
+        let applied = status.counters.iter().find(|(name, _)| name == "puts_applied");
+        sum.puts += applied.map_or(0, |(_, count)| *count);
+        sum.batches += status.storage.batches;
+        sum.syncs += status.storage.syncs;
+    }
+    Ok(sum)
+}
+
 /// Puts every key once, so that gets find something.
 async fn fill(client: &Client, keys: u64) -> anyhow::Result<()> {
     for first in (0..keys).step_by(500) {
@@ -350,8 +262,7 @@ async fn fill(client: &Client, keys: u64) -> anyhow::Result<()> {
             let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
             (key, Some(Bytes::from_static(&VALUE)), Replace::Nothing)
         });
-        let put =
-            PutMany { bucket: "redis".into(), puts: puts.collect(), options: WriteOptions::default() };
+        let put = PutMany { bucket: "redis".into(), puts: puts.collect(), options: WriteOptions::default() };
         for result in client.put_many(put).await? {
             result.into_result()?;
         }
@@ -361,7 +272,7 @@ async fn fill(client: &Client, keys: u64) -> anyhow::Result<()> {
 
 async fn bare(options: &Options, processes: &Processes, port: u16, what: u8) -> Measured {
     let client = Arc::new(TarpcClient::new(None, TarpcOptions::default()));
-    load(options, processes, move |number| {
+    load(options.size(), processes, move |number| {
         let client = client.clone();
         async move {
             let mut frame = BytesMut::with_capacity(120);

@@ -11,7 +11,7 @@ use h2::client::SendRequest;
 use http::Request;
 use tokio::net::TcpStream;
 
-use crate::cluster::Processes;
+use crate::processes::Processes;
 
 const CONNECTIONS: usize = 8;
 const START_MAX: Duration = Duration::from_secs(20);

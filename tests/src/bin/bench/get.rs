@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use heed::{CommitOrAbort, EnvOpenOptions, types};
 use kv_core::bucket::Quorum;
 use kv_core::command::{Get, Put, PutMany, Replace, WriteOptions};
@@ -99,8 +100,21 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     println!("Node::get at R=1 on LmdbStorage      {:>8.0} ns", each(best_ours));
     println!("ratio                                {:>8.2}", each(best_ours) / each(best_raw));
     println!("allocations a get                    {:>8.2}", allocated as f64 / options.gets as f64);
+    let puts = || runtime.block_on(put_side_by_side(&node, 20_000));
+    let (_, allocated) = allocations::during(puts);
+    println!("allocations a put, 64 side by side   {:>8.2}", allocated as f64 / 20_000.0);
     runtime.block_on(node.shut_down(Duration::from_secs(2)));
     Ok(())
+}
+
+/// Puts that many values, 64 at a time.
+async fn put_side_by_side(node: &Node, count: u64) {
+    let puts = futures::stream::iter(0..count).map(|number| async move {
+        let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
+        let put = Put::new("redis", key, Bytes::from_static(&[7; 100]));
+        node.put(Put { replace: Replace::Nothing, ..put }).await.into_result().unwrap();
+    });
+    puts.buffer_unordered(64).for_each(|()| std::future::ready(())).await;
 }
 
 async fn node(place: &std::path::Path, keys: u64) -> anyhow::Result<Node> {

@@ -5,7 +5,9 @@ mod allocations;
 mod cluster;
 mod etcd;
 mod get;
+mod load;
 mod peer;
+mod processes;
 
 use clap::{Parser, Subcommand};
 
