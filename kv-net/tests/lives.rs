@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kv_core::bucket::BucketProperties;
 use kv_core::command::{Get, Put, PutResult, Replace};
 use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
@@ -14,14 +15,18 @@ use kv_core::storage::{
     Batch, CommitError, Durability, MemoryStorage, Page, ScanRange, Storage, StorageCapabilities,
     StorageError, StorageStats,
 };
+use kv_core::wire::BucketChange;
 use kv_net::transport::{AddressBook, Identity, LocalNetwork};
 use kv_net::{Node, NodeConfig};
+use parking_lot::Mutex;
 
 /// A store in memory, which at some time no longer knows what it has stored.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Failing {
     inner: MemoryStorage,
     fails: AtomicBool,
+    /// What the next writes come to, the last first: whether it is known that nothing was written.
+    next: Mutex<Vec<bool>>,
 }
 
 impl Storage for Failing {
@@ -46,10 +51,12 @@ impl Storage for Failing {
     }
 
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), CommitError> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Err(CommitError::Unknown(StorageError::new("write", "the device failed")));
+        let next = self.next.lock().pop();
+        match next {
+            Some(true) => Err(CommitError::NotWritten(StorageError::new("write", "the device is full"))),
+            None if !self.fails.load(Ordering::Relaxed) => self.inner.write(batch, durability),
+            _ => Err(CommitError::Unknown(StorageError::new("write", "the device failed"))),
         }
-        self.inner.write(batch, durability)
     }
 
     fn sync(&self) -> Result<(), CommitError> {
@@ -70,7 +77,7 @@ async fn start(store: &Arc<Failing>) -> Node {
 }
 
 async fn first() -> (Arc<Failing>, Node) {
-    let store = Arc::new(Failing { inner: MemoryStorage::new(), fails: AtomicBool::new(false) });
+    let store = Arc::new(Failing::default());
     let node = start(&store).await;
     node.init().await.unwrap();
     (store, node)
@@ -117,4 +124,50 @@ async fn a_commit_of_unknown_outcome_stops_the_node_reads_included() {
     node.shut_down(Duration::from_secs(1)).await;
     let again = start(&store).await;
     assert_eq!(again.get(Get::new("default", key())).await.unwrap().values.len(), 1);
+}
+
+#[tokio::test]
+async fn an_incarnation_of_which_nobody_knows_whether_it_is_stored_stops_the_node() {
+    let (store, node) = first().await;
+    *store.next.lock() = vec![false, true];
+    // The first is not written, so a new incarnation is needed; that commit is of unknown outcome.
+    for _ in 0..2 {
+        assert!(!matches!(node.put(blind("v")).await, PutResult::Applied(_)));
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(10), node.stopped()).await.expect("it stops");
+    assert_eq!(stopped.kind(), ErrorKind::CommitUnknown);
+    assert!(matches!(node.put(blind("w")).await, PutResult::NotApplied(_)));
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_stored_is_not_there_before_and_after_a_restart() {
+    let (store, node) = first().await;
+    let create = || BucketChange::Create("photos".into(), BucketProperties::default());
+    *store.next.lock() = vec![true];
+    assert_eq!(node.change_bucket(create()).await.unwrap_err().kind(), ErrorKind::NotWritten);
+    let put = || Put::new("photos", key(), "v");
+    let error = node.put(put()).await.into_result().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownBucket);
+    node.shut_down(Duration::from_secs(1)).await;
+    let node = start(&store).await;
+    assert_eq!(node.put(put()).await.into_result().unwrap_err().kind(), ErrorKind::UnknownBucket);
+    node.change_bucket(create()).await.unwrap();
+    node.put(put()).await.into_result().unwrap();
+    node.shut_down(Duration::from_secs(1)).await;
+    let got = start(&store).await.get(Get::new("photos", key())).await.unwrap();
+    assert_eq!(got.values.len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_is_dropped_lets_go_of_its_store() {
+    let (store, node) = first().await;
+    node.put(blind("v")).await.into_result().unwrap();
+    drop(node);
+    for _ in 0..500 {
+        if Arc::strong_count(&store) == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} others hold the store", Arc::strong_count(&store) - 1);
 }

@@ -1,10 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use kv_core::causality::Stamp;
 use kv_core::command::PutResult;
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::ClusterId;
+use kv_core::ids::{ClusterId, Incarnation};
 use kv_core::machine::Admitted;
 use kv_core::replica::Mutation;
 use kv_core::transport::{FrameHandler, Sender};
@@ -18,14 +19,14 @@ use crate::node::live::Live;
 use crate::node::shared::Shared;
 use crate::node::ticket::Ticket;
 
-/// Takes the frames that arrive for a node.
+/// Takes the frames that arrive for a node. The transport has it, and the node has the transport: so it does not keep the node.
 #[derive(Debug)]
-pub(super) struct NodeHandler(pub(super) Arc<Shared>);
+pub(super) struct NodeHandler(pub(super) Weak<Shared>);
 
 #[async_trait]
 impl FrameHandler for NodeHandler {
     async fn handle(&self, sender: Sender, frame: Bytes) -> Bytes {
-        let shared = &self.0;
+        let Some(shared) = self.0.upgrade() else { return gone() };
         let (body, lost) = match decode_request(&frame) {
             Ok(request) => {
                 let lost = Lost::of(&request.body);
@@ -46,6 +47,19 @@ impl FrameHandler for NodeHandler {
         let body = lost.answer(&Error::new(ErrorKind::FrameTooLarge, message));
         encode_answer(&Answer { header: shared.header(), body })
     }
+}
+
+/// The answer for a node that was dropped.
+fn gone() -> Bytes {
+    let header = Header {
+        cluster: ClusterId(0),
+        layout: 0,
+        incarnation: Incarnation(0),
+        clock: Stamp::default(),
+        buckets: 0,
+    };
+    let error = Error::new(ErrorKind::ShuttingDown, "this node was shut down: use another");
+    encode_answer(&Answer { header, body: AnswerBody::Refused(error) })
 }
 
 impl Shared {

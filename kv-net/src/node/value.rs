@@ -95,7 +95,7 @@ impl Node {
         })?;
         tokio::spawn(timer::run(shared.clone()));
         let node = Node { shared, writer: Mutex::new(Some(writer)) };
-        let handler = Arc::new(NodeHandler(node.shared.clone()));
+        let handler = Arc::new(NodeHandler(Arc::downgrade(&node.shared)));
         if let Err(error) = node.shared.transport.start(handler).await {
             node.shared.queue.close();
             return Err(error);
