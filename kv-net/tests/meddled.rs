@@ -273,6 +273,9 @@ async fn a_resolver_that_panics_fails_its_own_operations_only_and_leaves_none_be
     let mut get = Get::new("default", key).with_r(Quorum::All);
     get.options.timeout_ms = Some(100);
     assert!(node.get(get).await.is_err());
+    cluster.transports[0].clear();
+    let get = Get::new("default", crate::key("another"));
+    assert!(node.get(get).await.is_ok(), "other buckets are served");
     until("no operation is left", async || node.status().operations == 0).await;
 }
 

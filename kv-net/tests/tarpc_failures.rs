@@ -12,6 +12,7 @@ use common::{own_loopback, who_handler};
 use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
 use kv_core::transport::{CallError, FrameHandler, Sender, Transport};
+use kv_net::Client;
 use kv_net::transport::{AddressBook, ClientTransport, Identity, TarpcClient, TarpcOptions, TarpcTransport};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
@@ -86,6 +87,16 @@ async fn while_a_peer_is_away_calls_fail_at_once() {
     peer.start(who_handler()).await.unwrap();
     addresses.set(NodeId(2), peer.local_address().to_string());
     transport.call(NodeId(2), Bytes::new(), AMPLE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_names_an_address_at_which_nobody_is_once() {
+    let reserved = TcpSocket::new_v4().unwrap();
+    reserved.bind(own_loopback().parse().unwrap()).unwrap();
+    let address = reserved.local_addr().unwrap().to_string();
+    let client = Client::builder().seed(&address).build().unwrap();
+    let error = client.status(&address).await.unwrap_err().to_string();
+    assert_eq!(error.matches(&address).count(), 1, "{error}");
 }
 
 #[tokio::test]

@@ -197,7 +197,12 @@ impl Client {
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionFailed => last = Some(error),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if error.kind() == ErrorKind::WrongCluster {
+                        self.inner.routing.store(None);
+                    }
+                    return Err(error);
+                }
             }
         }
         Err(last.unwrap_or_else(no_node))
@@ -404,9 +409,16 @@ impl Inner {
         tokio::time::sleep(PAUSE.min(left)).await;
     }
 
-    /// Learns a new layout from the node that just said it has one.
+    /// Learns a new layout from the node that just said it has one; and which cluster is there now, if it is another than it was. What was
+    /// asked of the old one fails: nothing is written to another cluster unawares.
     fn notice(&self, routing: &Arc<Routing>, answer: &Answer) {
-        if answer.header.layout > routing.version() {
+        let refused = match &answer.body {
+            AnswerBody::Put(PutResult::NotApplied(error)) => Some(error),
+            body => refusal(body),
+        };
+        if answer.header.layout > routing.version()
+            || refused.is_some_and(|error| error.kind() == ErrorKind::WrongCluster)
+        {
             self.routing.store(None);
         }
     }

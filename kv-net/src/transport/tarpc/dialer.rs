@@ -53,7 +53,11 @@ impl Dialer {
 
     /// Connects to `address` and shakes hands. Every failure is one of sending nothing.
     pub(super) async fn dial(&self, target: &Target, address: &str) -> Result<Connection, CallError> {
-        let not_sent = |kind, what: String| CallError::NotSent(kind, format!("{address}: {what}"));
+        let not_sent = |kind, what: String| match target {
+            Target::Node(_) => CallError::NotSent(kind, format!("{address}: {what}")),
+            // Who named the address knows it.
+            Target::Address(_) => CallError::NotSent(kind, what),
+        };
         let failed = |what: String| not_sent(ErrorKind::ConnectionFailed, what);
         let connecting = socket::connect(address, &self.options);
         let mut stream = match tokio::time::timeout(self.options.connect_timeout, connecting).await {
