@@ -220,7 +220,7 @@ impl fmt::Display for Error {
         if let Some(quorum) = &self.quorum {
             write!(f, " (needed {}, got {}", quorum.needed, quorum.got)?;
             for cause in &quorum.causes {
-                write!(f, "; node {}: {}", cause.node, cause.kind.name())?;
+                write!(f, "; node {}: {}{}", cause.node, cause.kind.name(), remedy(cause.kind))?;
             }
             f.write_str(")")?;
         }
@@ -228,6 +228,16 @@ impl fmt::Display for Error {
             write!(f, ": {source}")?;
         }
         Ok(())
+    }
+}
+
+/// What to do about an owner that could not help, where its name does not say it.
+fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotWritten => ", its disk or store is full: free space there, see its log",
+        ErrorKind::ReadOnly => ", it takes no writes: free space there, see its log",
+        ErrorKind::Damaged | ErrorKind::Recovering => ", its record is healed from the others in a while",
+        _ => "",
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kv_core::bucket::Quorum;
 use kv_core::command::{Get, Put, PutResult, Replace};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::key::Key;
@@ -35,7 +36,11 @@ struct Kept {
 
 impl Kept {
     async fn start() -> Kept {
-        let cluster = Cluster::start(1, &[]).await.unwrap();
+        Kept::start_with(&[]).await
+    }
+
+    async fn start_with(more: &[&str]) -> Kept {
+        let cluster = Cluster::start(1, more).await.unwrap();
         let client = cluster.client(PATIENCE).unwrap();
         client.put(Put::new("default", key("kept"), "value")).await.into_result().unwrap();
         Kept { cluster, client }
@@ -262,6 +267,40 @@ async fn a_value_that_is_too_large_is_refused_and_the_old_one_stays() {
         let PutResult::NotApplied(error) = node.client.put(put).await else { panic!("not refused") };
         assert!(matches!(error.kind(), ErrorKind::FrameTooLarge | ErrorKind::ValueTooLarge), "{error}");
         node.is_well().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_puts_says_what_to_do_and_keeps_what_it_has() {
+    within(AMPLE, async {
+        let mut node = Kept::start_with(&["--set", "storage.map_bytes=8MiB"]).await;
+        let name = |number: usize| key(&format!("large {number}"));
+        let mut applied = 0;
+        let error = loop {
+            let put = Put::new("default", name(applied), vec![applied as u8; 100_000]).with_w(Quorum::One);
+            match node.client.put(put).await.into_result() {
+                Ok(_) => applied += 1,
+                Err(error) => break error,
+            }
+            assert!(applied < 1_000, "there is no limit");
+        };
+        assert!(
+            matches!(error.kind(), ErrorKind::NotWritten | ErrorKind::ReadOnly | ErrorKind::Unavailable),
+            "{error}"
+        );
+        assert!(error.to_string().contains("free space"), "{error}");
+        assert!(applied > 10, "{applied}");
+        for _ in 0..2 {
+            for number in 0..applied {
+                let got = node.client.get(Get::new("default", name(number))).await.unwrap();
+                assert_eq!(got.values[0].value, vec![number as u8; 100_000]);
+            }
+            assert_eq!(node.client.get(Get::new("default", key("kept"))).await.unwrap().values.len(), 1);
+            node.cluster.check_logs().unwrap();
+            node.cluster.terminate(0).await.unwrap();
+            node.start_again().await;
+        }
     })
     .await;
 }
