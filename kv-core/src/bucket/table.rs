@@ -65,6 +65,11 @@ impl BucketTable {
         })
     }
 
+    /// Whether there is a live bucket with that id.
+    pub fn has(&self, id: BucketId) -> bool {
+        self.buckets().any(|(_, other, _)| other == id)
+    }
+
     /// The live bucket of that name.
     pub fn get(&self, name: &str) -> Option<(BucketId, &BucketProperties)> {
         let entry = self.entries.get(name)?;

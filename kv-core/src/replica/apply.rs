@@ -9,6 +9,7 @@ use crate::ids::OpId;
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::replica::held::Held;
+use crate::replica::leftover::bucket_of;
 use crate::replica::meta::Meta;
 use crate::replica::{MergeGroup, Minted, Minter, Mutation};
 use crate::storage::{Batch, CommitError, Durability, Storage};
@@ -119,7 +120,9 @@ pub fn apply<T>(
                 applied.replies.push((reply, vec![WriteAnswer::Committed]));
             }
             Mutation::Remove { range, reply } => {
-                if !range.is_empty() {
+                // A bucket that has come back meanwhile, because it was deleted and changed at the same time, keeps what it has.
+                let is_live = bucket_of(&range.start).is_some_and(|bucket| view.table().has(bucket));
+                if !range.is_empty() && !is_live {
                     applied.batch.delete_range(&range.start, &range.end);
                 }
                 applied.replies.push((reply, vec![WriteAnswer::Committed]));

@@ -1,6 +1,5 @@
 use std::ops::Range;
 
-use crate::bucket::BucketTable;
 use crate::ids::BucketId;
 use crate::storage::{Page, ScanRange, Storage, StorageError};
 
@@ -9,14 +8,19 @@ const ENTRIES_MAX: usize = 1_000;
 /// Most bytes of entries that are looked at for that.
 const BYTES_MAX: usize = 4 << 20;
 
-/// The first range of keys in `store` that belongs to a bucket which the table does not have (any more), at most some entries of it; none
-/// if nothing is left of such buckets. Costs one seek for each bucket in the store.
+/// The first range of keys in `store` that belongs to a bucket which no table has (any more), at most some entries of it; none if nothing is
+/// left of such buckets. Costs one seek for each bucket in the store.
+///
+/// `is_live` is asked about a bucket after something of it was found, so that a table which is newer than what was found decides: nothing is
+/// stored of a bucket before a table has it.
 ///
 /// # Errors
 ///
 /// Those of the storage.
-pub fn leftover(store: &dyn Storage, table: &BucketTable) -> Result<Option<Range<Vec<u8>>>, StorageError> {
-    let live: Vec<BucketId> = table.buckets().map(|(_, id, _)| id).collect();
+pub fn leftover(
+    store: &dyn Storage,
+    is_live: impl Fn(BucketId) -> bool,
+) -> Result<Option<Range<Vec<u8>>>, StorageError> {
     let mut page = Page::new(ENTRIES_MAX, BYTES_MAX);
     let mut bucket = behind(BucketId::META);
     while let Some(start) = bucket {
@@ -24,7 +28,7 @@ pub fn leftover(store: &dyn Storage, table: &BucketTable) -> Result<Option<Range
         store.scan(ScanRange::new(&start.0.to_be_bytes(), b""), &mut first)?;
         let Some(found) = first.last_key().and_then(bucket_of) else { return Ok(None) };
         bucket = behind(found);
-        if live.contains(&found) {
+        if is_live(found) {
             continue;
         }
         let end = bucket.map_or(Vec::new(), |next| next.0.to_be_bytes().to_vec());
@@ -38,7 +42,7 @@ pub fn leftover(store: &dyn Storage, table: &BucketTable) -> Result<Option<Range
     Ok(None)
 }
 
-fn bucket_of(key: &[u8]) -> Option<BucketId> {
+pub(super) fn bucket_of(key: &[u8]) -> Option<BucketId> {
     Some(BucketId(u32::from_be_bytes(*key.first_chunk()?)))
 }
 
@@ -66,7 +70,8 @@ mod tests {
         }
         store.write(&batch, Durability::Synced).unwrap();
         let mut pieces = 0;
-        while let Some(range) = leftover(&store, &BucketTable::default()).unwrap() {
+        let is_live = |bucket| [BucketId::DEFAULT, BucketId::REDIS].contains(&bucket);
+        while let Some(range) = leftover(&store, is_live).unwrap() {
             let mut batch = Batch::new();
             batch.delete_range(&range.start, &range.end);
             store.write(&batch, Durability::Synced).unwrap();

@@ -1,8 +1,10 @@
+use kv_core::bucket::Quorum;
 use kv_core::command::{Get, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::{BucketId, Epoch, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
+use kv_core::storage::{Batch, Durability, Storage};
 use kv_core::wire::{AnswerBody, ReadAnswer, ReadItem, RequestBody};
 
 use crate::cluster::{Cluster, Part, key, texts};
@@ -186,4 +188,23 @@ pub(crate) fn operations_beyond_the_bound_are_refused_and_the_others_go_on() {
     assert!(waiting.iter().all(|client| cluster.told(*client).is_some()));
     assert_eq!(cluster.waiting(), 0);
     assert_eq!(cluster.values(NodeId(1), &key), ["v"]);
+}
+
+#[test]
+fn what_is_removed_belongs_to_no_bucket() {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    cluster.put(NodeId(1), blind(&key, "v").with_w(Quorum::All));
+    let bucket = |id: u32| id.to_be_bytes().to_vec()..(id + 1).to_be_bytes().to_vec();
+    let mut batch = Batch::new();
+    batch.put(&[0, 0, 0, 9, 1], &[b"left"]);
+    cluster.nodes[&NodeId(1)].store.write(&batch, Durability::Synced).unwrap();
+    for id in [BucketId::DEFAULT.0, 9] {
+        cluster.remove(NodeId(1), bucket(id));
+    }
+    assert!(
+        cluster.held(NodeId(1), &key).unwrap().is_some(),
+        "its bucket is there, whoever thought otherwise"
+    );
+    assert!(!cluster.nodes[&NodeId(1)].store.get(&[0, 0, 0, 9, 1], &mut Vec::new()).unwrap());
 }

@@ -248,6 +248,13 @@ impl Cluster {
         self.nodes.values().map(|node| node.machine.waiting()).sum()
     }
 
+    /// Has a node's writer remove a range of keys.
+    pub(crate) fn remove(&mut self, node: NodeId, range: std::ops::Range<Vec<u8>>) {
+        let reply = Ticket::Client(u64::MAX);
+        self.nodes.get_mut(&node).unwrap().mutations.push(Mutation::Remove { range, reply });
+        self.run();
+    }
+
     pub(crate) fn record_puts(&self) -> usize {
         self.nodes.values().map(|node| node.store.record_puts()).sum()
     }

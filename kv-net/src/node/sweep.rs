@@ -25,9 +25,13 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
         if !remove(&shared, range).await {
             return;
         }
-        let Some(live) = shared.live.load_full() else { return };
-        let store = shared.config.store.clone();
-        let found = tokio::task::spawn_blocking(move || leftover(&*store, live.view.table())).await;
+        let looking = shared.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            let is_live =
+                |bucket| looking.live.load().as_ref().is_none_or(|live| live.view.table().has(bucket));
+            leftover(&*looking.config.store, is_live)
+        });
+        let found = found.await;
         match found {
             Ok(Ok(found)) => piece = found,
             Ok(Err(error)) => {
