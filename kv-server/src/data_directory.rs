@@ -51,6 +51,21 @@ impl DataDirectory {
         Ok(DataDirectory { path: path.to_path_buf() })
     }
 
+    /// Says whether the directory is there or could be made, and changes nothing.
+    pub(crate) fn check(path: &Path, creation: Creation) -> Result<(), Error> {
+        if path.exists() {
+            return DataDirectory::prepare(path, creation).map(|_| ());
+        }
+        if creation != Creation::IfMissing {
+            // Refuses, and makes nothing.
+            return DataDirectory::prepare(path, Creation::Never).map(|_| ());
+        }
+        match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) if !parent.is_dir() => Err(cannot_make(path, io::ErrorKind::NotFound.into())),
+            _ => Ok(()),
+        }
+    }
+
     /// Where the store is.
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join("store")

@@ -33,6 +33,12 @@ pub const EXIT_CODES: &str = "Exit codes:\n  \
     5  unavailable: the cluster cannot do it at present, nothing was written\n  \
     6  the key has several concurrent values (kv get without --all)";
 
+/// The part of the table that concerns the server.
+pub const SERVER_EXIT_CODES: &str = "Exit codes:\n  \
+    0  stopped as it was asked to\n  \
+    1  something went wrong\n  \
+    2  the command line or the configuration is not valid";
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

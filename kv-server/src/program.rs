@@ -8,13 +8,14 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Flags};
 use crate::console::{complain, in_words};
+use crate::data_directory::DataDirectory;
 use crate::dev::DevArguments;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, SERVER_EXIT_CODES};
 use crate::{cli, dev, logging, server};
 
 /// A node of a replicated key-value store.
 #[derive(Debug, Parser)]
-#[command(name = "kv-server", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+#[command(name = "kv-server", version, after_help = SERVER_EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -72,7 +73,14 @@ fn node(arguments: &Arguments) -> Exit {
         }
     };
     if arguments.check {
-        return cli::print("ok\n");
+        // What can be seen without changing anything.
+        return match DataDirectory::check(&loaded.config.data, loaded.config.creation) {
+            Ok(()) => cli::print("ok\n"),
+            Err(error) => {
+                complain(&error.to_string());
+                Exit::Invalid
+            }
+        };
     }
     if arguments.print_config {
         return cli::print(&loaded.to_string());

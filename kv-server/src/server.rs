@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::process;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use kv_core::error::{Error, ErrorKind};
@@ -23,6 +23,9 @@ use kv_net::{Client, Node, NodeConfig};
 
 /// How long the node may take over its end beyond the time that requests under way get.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
+
+/// Within this time of the first a further signal is the same request.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// How long another node may take to say that it is there.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -88,6 +91,14 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     if let Err(reason) = node.is_ready() {
         tracing::info!(%reason, "not ready");
     }
+    if let Some(address) = node.address_in_layout().filter(|address| port(address) != port(&listen)) {
+        tracing::warn!(
+            %listen,
+            %address,
+            "the cluster knows this node at another port, and addresses cannot be changed in this release: unless something forwards \
+             it, nobody will find this node; listen there again"
+        );
+    }
 
     let ended = tokio::select! {
         reason = stop.next() => Ok(reason),
@@ -112,11 +123,18 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     ended.map(|_| ()).context("the node had to stop; start it again to find out what its store holds")
 }
 
+fn port(address: &str) -> Option<&str> {
+    Some(address.rsplit_once(':')?.1)
+}
+
 /// A further request to stop by somebody who will not wait; the end of the parent is none.
 async fn second(stop: &mut StopRequests) -> StopReason {
+    let again = Instant::now() + SAME_REQUEST;
     loop {
         match stop.next().await {
             StopReason::ParentGone => {}
+            // Who signals a process and its group at once means it once.
+            _ if Instant::now() < again => {}
             reason => return reason,
         }
     }

@@ -6,9 +6,10 @@ mod mount;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use kv_core::error::{Error, ErrorKind};
-use kv_core::storage::{Batch, Durability, Storage};
+use kv_core::storage::{Batch, CommitError, Durability, Storage};
 use kv_storage::{Creation, LmdbOptions, LmdbStorage};
 use mount::Mount;
 use tempfile::tempdir;
@@ -194,4 +195,30 @@ fn a_read_only_volume_is_refused() {
         ErrorKind::StorageUnusable,
         "the volume is mounted read-only",
     );
+}
+
+#[test]
+fn a_store_whose_file_is_deleted_takes_no_more_batches() {
+    let place = tempdir().unwrap();
+    let store = place.path().join("store");
+    let storage = LmdbStorage::open(&store, &LmdbOptions::default()).unwrap();
+    let write = || {
+        let mut batch = Batch::new();
+        batch.put(b"key", &[b"value"]);
+        storage.write(&batch, Durability::Synced)
+    };
+    write().unwrap();
+    fs::remove_file(store.join("data.mdb")).unwrap();
+    // It looks now and then, not each time.
+    let until = Instant::now() + Duration::from_secs(10);
+    let error = loop {
+        match write() {
+            Ok(()) => assert!(Instant::now() < until, "it goes on into nothing"),
+            Err(error) => break error,
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert!(matches!(error, CommitError::Unknown(_)), "{error}");
+    assert!(error.to_string().contains("deleted or replaced"), "{error}");
+    assert!(matches!(write(), Err(CommitError::Unknown(_))), "for good");
 }

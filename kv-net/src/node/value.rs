@@ -201,6 +201,14 @@ impl Node {
         }
     }
 
+    /// Where the other members look for this node; none as long as it belongs to no cluster.
+    pub fn address_in_layout(&self) -> Option<String> {
+        let live = self.shared.live.load_full()?;
+        let members = live.view.layout.members();
+        let own = members.iter().find(|member| member.id == self.shared.config.node)?;
+        Some(own.address.clone())
+    }
+
     /// How the node is.
     pub fn status(&self) -> NodeStatus {
         self.shared.status()

@@ -100,9 +100,12 @@ where
                 }
                 let outcome = ask(operations.next()?).await;
                 let done = Instant::now();
-                // Counted when it was answered: then the count over the time is the throughput.
-                if done >= begin && done < end {
-                    measured.borrow_mut().record(outcome, done - start);
+                // Counted when it was answered: then the count over the time is the throughput. What was under way at the end shows
+                // whether something stood still, so its latency and its errors count, and it is told apart.
+                if done >= begin {
+                    let mut measured = measured.borrow_mut();
+                    measured.record(outcome, done - start);
+                    measured.late += u64::from(done >= end && outcome.is_answer());
                 }
             }
         }));
@@ -197,6 +200,22 @@ mod tests {
         assert!(late(&closed) < 0.05, "{}", late(&closed));
         assert!(late(&open) > 0.3, "{}", late(&open));
         assert_eq!(open.gets.len(), 300, "each request that was due was made");
+    }
+
+    #[test]
+    fn what_is_under_way_at_the_end_counts_if_it_fails_and_shows_if_it_is_slow() {
+        let slow = |outcome| {
+            measure(&plan(Pace::Closed, 3), async move |_| {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                outcome
+            })
+        };
+        let failed = slow(Outcome::Failed(ErrorKind::ConnectionFailed));
+        assert_eq!((failed.errors["ConnectionFailed"], failed.late, failed.is_figure()), (3, 0, false));
+        let answered = slow(Outcome::Found);
+        assert_eq!((answered.gets.len(), answered.late), (3, 3), "none of them counts for a second");
+        assert!(answered.gets.max() > 490_000);
+        assert!(!Measured::new().unwrap().is_figure(), "nothing was answered");
     }
 
     #[test]

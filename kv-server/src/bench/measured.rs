@@ -22,6 +22,13 @@ pub(crate) enum Outcome {
     Indeterminate(ErrorKind),
 }
 
+impl Outcome {
+    /// Whether it is what was asked for.
+    pub(crate) fn is_answer(self) -> bool {
+        matches!(self, Outcome::Found | Outcome::NotFound | Outcome::Written)
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
@@ -37,6 +44,8 @@ pub(crate) struct Measured {
     pub(crate) indeterminate: BTreeMap<&'static str, u64>,
     /// Requests of an open loop that were due and never began.
     pub(crate) unstarted: u64,
+    /// Requests of a closed loop that were answered after its end: they are no part of what was done a second.
+    pub(crate) late: u64,
 }
 
 impl Measured {
@@ -49,6 +58,7 @@ impl Measured {
             errors: BTreeMap::new(),
             indeterminate: BTreeMap::new(),
             unstarted: 0,
+            late: 0,
         })
     }
 
@@ -76,6 +86,7 @@ impl Measured {
         let _ = self.puts.add(&other.puts);
         self.not_found += other.not_found;
         self.unstarted += other.unstarted;
+        self.late += other.late;
         for (mine, theirs) in
             [(&mut self.errors, &other.errors), (&mut self.indeterminate, &other.indeterminate)]
         {
@@ -85,9 +96,10 @@ impl Measured {
         }
     }
 
-    /// Whether everything that was asked was answered: only then are the latencies a figure.
+    /// Whether everything that was asked was answered, and anything was: only then are the latencies a figure.
     pub(crate) fn is_figure(&self) -> bool {
-        self.errors.is_empty() && self.indeterminate.is_empty() && self.unstarted == 0
+        let answered = self.gets.len() + self.puts.len();
+        self.errors.is_empty() && self.indeterminate.is_empty() && self.unstarted == 0 && answered > 0
     }
 }
 

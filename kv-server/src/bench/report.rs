@@ -53,7 +53,7 @@ impl Report<'_> {
 
     /// For programs. Latencies are microseconds.
     pub(crate) fn json(&self) -> Value {
-        let Measured { gets, puts, not_found, errors, indeterminate, unstarted } = self.measured;
+        let Measured { gets, puts, not_found, errors, indeterminate, unstarted, late } = self.measured;
         let (loop_name, rate) = match self.plan.pace {
             Pace::Closed => ("closed", None),
             Pace::Open(rate) => ("open", Some(rate)),
@@ -79,11 +79,12 @@ impl Report<'_> {
             "seed": workload.seed,
             "get": self.histogram_json(gets),
             "put": self.histogram_json(puts),
-            "per_second": self.per_second(gets.len() + puts.len()),
+            "per_second": self.per_second((gets.len() + puts.len()).saturating_sub(*late)),
             "not_found": not_found,
             "errors": errors,
             "indeterminate": indeterminate,
             "unstarted": unstarted,
+            "late": late,
         })
     }
 
@@ -140,6 +141,9 @@ impl Report<'_> {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{} {what}", format_count(*count)))
             .collect();
+        if parts.is_empty() && !measured.is_figure() {
+            return Some("THIS RUN IS NO FIGURE: nothing was answered".into());
+        }
         (!parts.is_empty()).then(|| format!("THIS RUN IS NO FIGURE: of its requests {}", parts.join(", ")))
     }
 

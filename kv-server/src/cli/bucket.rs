@@ -109,6 +109,11 @@ pub(super) async fn run(command: &Command, session: &Session, output: &mut Outpu
         }
         Command::Set { name, properties } => {
             let before = properties_of(session, name).await?;
+            if properties.apply(before.clone()) == before {
+                return Err(Failure::Invalid(format!(
+                    "nothing of bucket '{name}' would change: name a property and a new value"
+                )));
+            }
             let change = BucketChange::Set(name.clone(), properties.apply(before));
             changed(session, change, name, "changed", output).await
         }

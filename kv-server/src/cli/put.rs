@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::text::printable;
 
 #[derive(Debug, Clone, Args)]
+#[command(override_usage = "kv put [OPTIONS] <KEY> <VALUE|--file <FILE>>")]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["value", "file"]))]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -70,11 +71,12 @@ pub(super) fn report(result: PutResult, done: &str, output: &mut Output) -> Resu
             let text = || {
                 let explained =
                     applied.explain.as_deref().map(|explain| format!("\n{}", explain_text(explain)));
-                format!(
-                    "{done}, acknowledged by {}\n{}",
-                    acknowledged(&applied),
-                    explained.unwrap_or_default()
-                )
+                let explained = explained.unwrap_or_default();
+                // A delete of nothing is nothing to acknowledge.
+                if applied.acks.is_empty() {
+                    return format!("{done}\n{explained}");
+                }
+                format!("{done}, acknowledged by {}\n{explained}", acknowledged(&applied))
             };
             output.say(text, || applied_json(&applied))?;
             Ok(Exit::Done)

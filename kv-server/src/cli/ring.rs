@@ -168,7 +168,7 @@ impl Preference {
             let part = match place {
                 0 => "owner, first choice for coordinating",
                 place if place < self.owners => "owner",
-                _ => "stands in",
+                _ => "none",
             };
             let member = layout.member(*node);
             table.row([
@@ -187,12 +187,12 @@ impl Preference {
     }
 
     fn json(&self) -> Value {
-        let (owners, stand_ins) = self.nodes.split_at_checked(self.owners).unwrap_or_default();
+        let (owners, others) = self.nodes.split_at_checked(self.owners).unwrap_or_default();
         json!({
             "token": format!("{:016x}", self.token.0),
             "partition": self.partition,
             "owners": owners,
-            "stand_ins": stand_ins,
+            "others": others,
         })
     }
 }

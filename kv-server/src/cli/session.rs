@@ -20,7 +20,7 @@ const TIMEOUT_MARGIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Args)]
 pub(super) struct Connection {
     /// A node of the cluster, host:port; several may be named, any that answers will do
-    #[arg(long, short = 's', value_name = "ADDRESS", env = "KV_SERVER", value_delimiter = ',', default_value = SERVERS_DEFAULT, global = true)]
+    #[arg(long, short = 's', value_name = "ADDRESS", env = "KV_SERVER", value_delimiter = ',', default_value = SERVERS_DEFAULT, global = true, value_parser = address)]
     pub(super) server: Vec<String>,
     /// Time that the operation has, as in 500ms or 5s
     #[arg(long, value_name = "TIME", value_parser = parse_duration, global = true)]
@@ -28,6 +28,15 @@ pub(super) struct Connection {
     /// Print JSON, for programs
     #[arg(long, global = true)]
     pub(super) json: bool,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let port =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(1..)) => Ok(text.to_string()),
+        _ => Err("write host:port, as in 127.0.0.1:7380".into()),
+    }
 }
 
 /// A client of a cluster.

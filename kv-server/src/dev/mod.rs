@@ -14,8 +14,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 
-use self::plan::Plan;
+use self::plan::{NODES_MAX, Plan};
 use self::supervisor::supervise;
 use crate::console::{complain, in_words};
 use crate::exit::Exit;
@@ -25,7 +26,7 @@ use crate::runtime;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DevArguments {
     /// Number of nodes, 1 to 16 [default: as many as the data is of, or 3]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = nodes)]
     nodes: Option<usize>,
     /// The directory in which the nodes keep their data
     #[arg(long, value_name = "DIR", default_value = "kv-data")]
@@ -41,8 +42,17 @@ pub(crate) struct DevArguments {
     #[arg(long)]
     no_restart: bool,
     /// Which events the nodes log
-    #[arg(long, value_name = "FILTER", default_value = "info,tarpc=warn")]
+    #[arg(long, value_name = "FILTER", default_value = "info,tarpc=warn", value_parser = filter)]
     log: String,
+}
+
+fn nodes(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=NODES_MAX).contains(count));
+    count.ok_or_else(|| format!("must be 1 to {NODES_MAX}"))
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_string()).map_err(|error| format!("is not a filter: {error}"))
 }
 
 /// Runs a cluster until it is asked to stop.

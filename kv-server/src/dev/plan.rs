@@ -11,7 +11,7 @@ use super::DevArguments;
 use super::cluster_file::{ClusterFile, Ports};
 
 const NODES_DEFAULT: usize = 3;
-const NODES_MAX: usize = 16;
+pub(super) const NODES_MAX: usize = 16;
 const PORT_DEFAULT: u16 = 7380;
 const PORT_STEP: u16 = 10;
 

@@ -37,6 +37,11 @@ fn a_bad_key_or_flag() {
     assert!(done.err.contains("--listen"), "{done:?}");
     let done = run(server().args(["--listen", "0.0.0.0:7380"])).with_code(2);
     assert!(done.err.contains("is not loopback") && done.err.contains("--insecure"), "{done:?}");
+    let done = run(server().args(["--data", "/no/such/place/data", "--check"])).with_code(2);
+    assert!(done.err.contains("/no/such/place"), "{done:?}");
+    for arguments in [["--nodes", "0"], ["--nodes", "17"], ["--port", "70000"], ["--log", "a=b=c"]] {
+        run(server().arg("dev").args(arguments)).with_code(2);
+    }
     let done = run(server().env("KV_THREADS", "none")).with_code(2);
     assert!(done.err.contains("environment KV_THREADS: threads: 'none' is not a number"), "{done:?}");
 }

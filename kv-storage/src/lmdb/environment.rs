@@ -1,3 +1,5 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use heed::{Env, Result, RoTxn, RwTxn, WithTls};
@@ -14,12 +16,20 @@ use heed::{Env, Result, RoTxn, RwTxn, WithTls};
 #[derive(Debug)]
 pub(super) struct Environment {
     env: Env<WithTls>,
+    /// The data file as it was opened: its device and number.
+    file: Option<(u64, u64)>,
     commits_begun: AtomicU64,
 }
 
 impl Environment {
     pub(super) fn new(env: Env<WithTls>) -> Self {
-        Environment { env, commits_begun: AtomicU64::new(0) }
+        let file = data_file(&env);
+        Environment { env, file, commits_begun: AtomicU64::new(0) }
+    }
+
+    /// Whether the data file is still where it was when it was opened.
+    pub(super) fn is_in_its_place(&self) -> bool {
+        data_file(&self.env) == self.file
     }
 
     /// Begins to read the newest state that is committed.
@@ -57,4 +67,9 @@ impl Environment {
     pub(super) fn map_bytes(&self) -> u64 {
         self.env.info().map_size as u64
     }
+}
+
+fn data_file(env: &Env<WithTls>) -> Option<(u64, u64)> {
+    let found = fs::metadata(env.path().join("data.mdb")).ok()?;
+    Some((found.dev(), found.ino()))
 }

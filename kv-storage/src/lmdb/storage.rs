@@ -1,5 +1,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use heed::Error as HeedError;
 use kv_core::error::Error;
@@ -17,6 +19,9 @@ use super::open::{Entries, Opened, open};
 
 /// Waits for the device that one commit makes: the pages, then the meta page that points to them.
 const SYNCS_PER_COMMIT: u64 = 2;
+
+/// How often a store that is written to looks whether its file is still where it was.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A store in a directory: one LMDB environment with one map.
 ///
@@ -58,6 +63,8 @@ pub struct LmdbStorage {
     reserve_bytes: u64,
     reads_may_block: bool,
     has_failed: AtomicBool,
+    /// When it was last looked whether the file is still there.
+    looked: Mutex<Instant>,
     batches: AtomicU64,
     syncs: AtomicU64,
 }
@@ -81,6 +88,7 @@ impl LmdbStorage {
             reserve_bytes: options.reserve_bytes,
             reads_may_block: options.reads_may_block,
             has_failed: AtomicBool::new(false),
+            looked: Mutex::new(Instant::now()),
             batches: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
         })
@@ -89,6 +97,7 @@ impl LmdbStorage {
     /// Refuses what is known beforehand to fail.
     fn check(&self, batch: &Batch) -> Result<(), CommitError> {
         self.check_not_failed("write")?;
+        self.check_still_there()?;
         let refuse = |message| Err(CommitError::NotWritten(StorageError::new("write", message)));
         for change in batch.changes() {
             if let Change::Put { key, .. } = change
@@ -107,6 +116,22 @@ impl LmdbStorage {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the directory still has the file that is open: one that was deleted takes batches, and nobody will ever find them.
+    fn check_still_there(&self) -> Result<(), CommitError> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        *looked = Instant::now();
+        if self.env.is_in_its_place() {
+            return Ok(());
+        }
+        self.has_failed.store(true, Ordering::Release);
+        let message =
+            "the store's file was deleted or replaced while it was open: what it has taken since may be gone";
+        Err(CommitError::Unknown(StorageError::new("write", message)))
     }
 
     fn check_not_failed(&self, operation: &'static str) -> Result<(), CommitError> {
