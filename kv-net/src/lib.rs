@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod node;
+#[cfg(feature = "resp")]
+pub mod resp;
 pub mod transport;
 
 pub use client::{Client, ClientBuilder};

@@ -28,6 +28,8 @@ pub(crate) struct Addresses {
     pub(crate) listen: String,
     /// Its admin interface, if it has one.
     pub(crate) admin: Option<String>,
+    /// Its front door for clients of Redis, if it has one.
+    pub(crate) resp: Option<String>,
 }
 
 impl DataDirectory {

@@ -11,6 +11,7 @@ use kv_core::ids::NodeId;
 use kv_core::layout::Member;
 use kv_core::replica::StoreIdentity;
 use kv_core::storage::Storage;
+use kv_net::resp::{RespListener, RespOptions};
 use kv_net::transport::{AddressBook, Identity, TarpcOptions, TarpcTransport};
 
 use crate::admin::{AdminListener, AdminState};
@@ -45,6 +46,7 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     let node_id = config.node_id();
     let data = DataDirectory::prepare(&config.data, config.creation)?;
     let admin = config.admin.as_deref().map(bind_admin).transpose()?;
+    let resp = config.resp.as_deref().map(bind_resp).transpose()?;
     let store = plugins::open_store(config, &data.store())?;
     let identity = Arc::new(identity(config, &*store)?);
     let addresses = Arc::new(AddressBook::new());
@@ -54,6 +56,7 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
             .map_err(|error| explain_listen(&config.listen, error))?;
     let listen = transport.local_address().to_string();
     let admin_address = admin.as_ref().map(AdminListener::local_address).transpose()?;
+    let resp_address = resp.as_ref().map(RespListener::local_address).transpose()?;
     let members = match config.members.as_slice() {
         [] => vec![Member::new(node_id, listen.clone())],
         members => members.to_vec(),
@@ -65,6 +68,7 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         pid: process::id(),
         listen: listen.clone(),
         admin: admin_address.map(|address| address.to_string()),
+        resp: resp_address.map(|address| address.to_string()),
     })?;
     let node_config = NodeConfig {
         node: node_id,
@@ -80,9 +84,11 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     let node = Arc::new(Node::start(node_config, Arc::new(transport), identity, addresses).await?);
     let state = AdminState::new(Arc::clone(&node));
     let admin = admin.map(|admin| admin.serve(Arc::clone(&state))).transpose()?;
+    let resp = resp.map(|resp| resp.serve(Arc::clone(&node), resp_options(config, workers))).transpose()?;
     tracing::info!(
         node = %node_id,
         %listen,
+        resp = resp_address.map(tracing::field::display),
         admin = admin_address.map(tracing::field::display),
         data = %config.data.display(),
         release = env!("CARGO_PKG_VERSION"),
@@ -110,6 +116,9 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         Err(error) => tracing::error!(%error, "the node had to stop"),
     }
     let finish = async {
+        if let Some(resp) = resp {
+            resp.shut_down(config.drain).await;
+        }
         node.shut_down(config.drain).await;
         if let Some(admin) = admin {
             admin.shut_down().await;
@@ -148,6 +157,14 @@ fn bind_admin(address: &str) -> Result<AdminListener> {
     })
 }
 
+fn bind_resp(address: &str) -> Result<RespListener> {
+    RespListener::bind(address).map_err(|error| {
+        anyhow!(
+            "cannot listen on {address} for clients of Redis: {error}. Stop what uses it, or choose another port with --resp, or off"
+        )
+    })
+}
+
 fn explain_listen(listen: &str, error: Error) -> anyhow::Error {
     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     anyhow!(
@@ -155,11 +172,21 @@ fn explain_listen(listen: &str, error: Error) -> anyhow::Error {
     )
 }
 
-fn transport_options(config: &ServerConfig, workers: &Workers) -> TarpcOptions {
+/// The runtimes on which connections are served in turn; none for the present one alone.
+fn runtimes(workers: &Workers) -> Vec<tokio::runtime::Handle> {
     let mut runtimes = workers.handles().to_vec();
     if !runtimes.is_empty() {
         runtimes.insert(0, tokio::runtime::Handle::current());
     }
+    runtimes
+}
+
+fn resp_options(config: &ServerConfig, workers: &Workers) -> RespOptions {
+    RespOptions { runtimes: runtimes(workers), ..RespOptions::of(&config.limits) }
+}
+
+fn transport_options(config: &ServerConfig, workers: &Workers) -> TarpcOptions {
+    let runtimes = runtimes(workers);
     TarpcOptions {
         frame_bytes_max: config.limits.frame_bytes_max,
         requests_in_flight_max: config.limits.requests_in_flight_max,

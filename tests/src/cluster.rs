@@ -92,6 +92,7 @@ impl Cluster {
             .map(ToString::to_string)
             .collect();
         arguments.extend(["--admin".into(), self.admin[node].clone()]);
+        arguments.extend(["--resp".into(), "127.0.0.1:0".into()]);
         arguments.extend(["--data".into(), self.data(node).display().to_string()]);
         for (id, address) in (1..).zip(&self.listen) {
             arguments.extend(["--member".into(), format!("{id}={address}")]);

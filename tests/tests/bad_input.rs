@@ -73,7 +73,7 @@ impl Kept {
 async fn ends(arguments: &[&str]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let mut all = vec!["--admin", "127.0.0.1:0"];
+    let mut all = vec!["--admin", "127.0.0.1:0", "--resp", "off"];
     if !arguments.contains(&"--listen") {
         all.extend(["--listen", "127.0.0.1:0"]);
     }

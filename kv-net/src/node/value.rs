@@ -209,6 +209,11 @@ impl Node {
         Some(own.address.clone())
     }
 
+    /// Whether the node knows a bucket of that name.
+    pub fn has_bucket(&self, name: &str) -> bool {
+        self.shared.live.load().as_ref().is_some_and(|live| live.view.table().get(name).is_some())
+    }
+
     /// How the node is.
     pub fn status(&self) -> NodeStatus {
         self.shared.status()

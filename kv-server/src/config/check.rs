@@ -46,8 +46,12 @@ pub(super) fn check(loaded: &Loaded, problems: &mut Problems) {
 }
 
 fn addresses(config: &ServerConfig, bad: &mut impl FnMut(&str, String)) {
-    let admin = config.admin.as_deref();
-    for (key, address) in [("listen", Some(config.listen.as_str())), ("admin", admin)] {
+    let addresses = [
+        ("listen", Some(config.listen.as_str())),
+        ("admin", config.admin.as_deref()),
+        ("resp", config.resp.as_deref()),
+    ];
+    for (key, address) in addresses {
         let Some(address) = address.filter(|address| !config.insecure && !is_loopback(address)) else {
             continue;
         };
@@ -59,12 +63,14 @@ fn addresses(config: &ServerConfig, bad: &mut impl FnMut(&str, String)) {
             ),
         );
     }
-    let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_string());
-    if admin == Some(config.listen.as_str()) && port(&config.listen).as_deref() != Some("0") {
-        bad(
-            "admin",
-            format!("{} is the address for peers and clients already: choose another port", config.listen),
-        );
+    let mut taken: Vec<&str> = Vec::new();
+    for (key, address) in addresses {
+        let Some(address) = address.filter(|address| !address.ends_with(":0")) else { continue };
+        if taken.contains(&address) {
+            let for_peers = if address == config.listen { " for peers and clients" } else { "" };
+            bad(key, format!("{address} is the address{for_peers} already: choose another port"));
+        }
+        taken.push(address);
     }
 }
 

@@ -7,7 +7,7 @@ use kv_core::limits::Limits;
 use kv_core::storage::Durability;
 use kv_storage::Creation;
 
-/// Port for peers and clients of the first node of a machine; the next port is its admin port.
+/// Port for peers and clients of the first node of a machine; the next port is its admin port, the one before that of its front door.
 const PORT_DEFAULT: u16 = 7380;
 
 /// Everything that can be set.
@@ -21,6 +21,8 @@ pub struct ServerConfig {
     pub listen: String,
     /// Address of the admin interface, or none.
     pub admin: Option<String>,
+    /// Address of the front door for clients of Redis, or none.
+    pub resp: Option<String>,
     /// Whether addresses other than loopback may be listened on although nothing is encrypted and nobody has to prove who they are.
     pub insecure: bool,
     /// Threads that serve connections.
@@ -62,6 +64,7 @@ impl Default for ServerConfig {
             data: "kv-data".into(),
             listen: format!("127.0.0.1:{PORT_DEFAULT}"),
             admin: Some(format!("127.0.0.1:{}", PORT_DEFAULT + 1)),
+            resp: Some(format!("127.0.0.1:{}", PORT_DEFAULT - 1)),
             insecure: false,
             threads: 1,
             drain: Duration::from_secs(10),

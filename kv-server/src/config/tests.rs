@@ -183,7 +183,7 @@ fn values_that_contradict_each_other_are_refused() {
 #[test]
 fn listening_beyond_loopback_has_to_be_asked_for() {
     for address in ["0.0.0.0:7380", "192.0.2.1:7380", "[::]:7380", "example.org:7380"] {
-        for key in ["listen", "admin"] {
+        for key in ["listen", "admin", "resp"] {
             let problem = problem(&format!("{key} = \"{address}\""));
             assert!(problem.contains("is not loopback") && problem.contains("--insecure"), "{problem}");
             from_file(&format!("{key} = \"{address}\"\ninsecure = true")).unwrap();

@@ -41,6 +41,7 @@ impl NodeProcess {
         }
         command
             .args(["--node", &node.id.to_string(), "--listen", &node.listen, "--admin", &node.admin])
+            .args(["--resp", &node.resp])
             .arg("--data")
             .arg(&node.data)
             .args(["--engine", if plan.memory { "memory" } else { "lmdb" }, "--log", &plan.log])

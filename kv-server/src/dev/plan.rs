@@ -36,6 +36,8 @@ pub(super) struct NodePlan {
     pub(super) data: PathBuf,
     pub(super) listen: String,
     pub(super) admin: String,
+    /// For clients of Redis.
+    pub(super) resp: String,
 }
 
 impl Plan {
@@ -64,6 +66,7 @@ impl Plan {
             data: data.join(format!("node-{}", index + 1)),
             listen: format!("127.0.0.1:{}", ports.listen),
             admin: format!("127.0.0.1:{}", ports.admin),
+            resp: format!("127.0.0.1:{}", resp_port(ports.listen)),
         };
         Ok(Plan {
             nodes: ports.iter().enumerate().map(node).collect(),
@@ -117,6 +120,12 @@ fn choose(arguments: &DevArguments) -> Result<Vec<Ports>> {
             ports.with_context(|| format!("--port {base} is too high for {count} nodes"))
         })
         .collect()
+}
+
+/// The port before that for peers and clients; if somebody has it, any. No node has to know it of another.
+fn resp_port(listen: u16) -> u16 {
+    let before = listen.saturating_sub(1);
+    if TcpListener::bind(("127.0.0.1", before)).is_ok() { before } else { 0 }
 }
 
 /// Ports that the operating system gave away and took back a moment ago.

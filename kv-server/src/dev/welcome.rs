@@ -22,6 +22,10 @@ pub(super) fn text(plan: &Plan, client: &str, pids: &[u32], took: Duration) -> S
     out += &format!(
         "\nTalk to them from another terminal:\n\n  {kv} put greeting hello\n  {kv} get greeting\n  {kv} status\n"
     );
+    let ports = plan.nodes.iter().filter_map(|node| node.resp.rsplit_once(':')).map(|(_, port)| port);
+    if let Some(port) = ports.into_iter().find(|port| *port != "0") {
+        out += &format!("\nOr as a client of Redis:\n\n  redis-cli -p {port} set greeting hello\n");
+    }
     if let (true, Some(pid)) = (count >= 3, pids.get(1)) {
         out += &format!("\nKill one, and reads and writes go on:\n\n  kill -9 {pid}\n  {kv} get greeting\n");
     }

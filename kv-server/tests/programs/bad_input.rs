@@ -8,7 +8,7 @@ use crate::support::{Done, Node, run, server};
 fn fails(data: &Path, arguments: &[&str]) -> Done {
     let mut command = server();
     command.arg("--data").arg(data).args(arguments);
-    for address in ["--listen", "--admin"] {
+    for address in ["--listen", "--admin", "--resp"] {
         if !arguments.contains(&address) {
             command.args([address, "127.0.0.1:0"]);
         }
@@ -21,7 +21,7 @@ fn a_port_in_use() {
     let parent = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for flag in ["--listen", "--admin"] {
+    for flag in ["--listen", "--admin", "--resp"] {
         let done = fails(&parent.path().join("data"), &[flag, &address]);
         assert!(done.err.contains(&format!("cannot listen on {address}")), "{done:?}");
         assert!(done.err.contains(&format!("or choose another port with {flag}")), "{done:?}");

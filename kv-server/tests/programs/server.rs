@@ -1,5 +1,6 @@
 //! A node by itself.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::support::{Node, run, server, until};
@@ -30,6 +31,28 @@ fn a_node_alone_becomes_a_cluster_when_it_is_told_to() {
     let body: serde_json::Value = serde_json::from_str(status.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!((&body["ready"], &body["node"]["node"]), (&true.into(), &1.into()));
     node.stop().with_code(0);
+}
+
+#[test]
+fn clients_of_redis_and_kv_see_each_others_values() {
+    let parent = tempfile::tempdir().unwrap();
+    let node = Node::start(&parent.path().join("data"), &[]);
+    let mut client = std::net::TcpStream::connect(&node.resp).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut ask = |command: &str| {
+        client.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        let mut reply = [0; 512];
+        let length = client.read(&mut reply).unwrap();
+        String::from_utf8_lossy(&reply[..length]).trim_end().to_string()
+    };
+    assert!(ask("GET k").starts_with("-CLUSTERDOWN"));
+    node.kv(&["cluster", "init"]).with_code(0);
+    assert_eq!(ask("SET k from-redis"), "+OK");
+    assert_eq!(node.kv(&["get", "k", "-b", "redis"]).with_code(0).out, "from-redis");
+    node.kv(&["put", "k", "from-kv", "-b", "redis"]).with_code(0);
+    assert_eq!(ask("GET k"), "$7\r\nfrom-kv");
+    node.stop().with_code(0);
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "the connection is closed");
 }
 
 #[test]

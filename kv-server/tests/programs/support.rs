@@ -240,6 +240,7 @@ pub(crate) struct Node {
     child: Option<Child>,
     pub(crate) listen: String,
     pub(crate) admin: String,
+    pub(crate) resp: String,
 }
 
 impl Node {
@@ -247,8 +248,10 @@ impl Node {
         let errors = std::fs::File::create(data.with_extension("log")).unwrap();
         let mut command = server();
         command.arg("--data").arg(data).args(["--admin", "127.0.0.1:0"]).args(arguments);
-        if !arguments.contains(&"--listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
+        for address in ["--listen", "--resp"] {
+            if !arguments.contains(&address) {
+                command.args([address, "127.0.0.1:0"]);
+            }
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().unwrap();
         let pid = child.id();
@@ -267,7 +270,8 @@ impl Node {
         });
         let found = found.unwrap();
         let address = |name: &str| found[name].as_str().unwrap().to_string();
-        let node = Node { listen: address("listen"), admin: address("admin"), child: Some(child) };
+        let [listen, admin, resp] = ["listen", "admin", "resp"].map(address);
+        let node = Node { listen, admin, resp, child: Some(child) };
         until("the health of a node", || {
             node.try_http("/health").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
         });

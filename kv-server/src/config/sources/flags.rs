@@ -27,6 +27,9 @@ pub struct Flags {
     /// Where health, readiness and status are told over HTTP, or off [default: 127.0.0.1:7381]
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<String>,
+    /// Where clients of Redis reach this node, or off [default: 127.0.0.1:7379]
+    #[arg(long, value_name = "ADDRESS")]
+    pub resp: Option<String>,
     /// A member of the cluster, this node included; once for each
     #[arg(long = "member", value_name = "ID=ADDRESS")]
     pub members: Vec<String>,
@@ -68,6 +71,7 @@ pub(super) fn gather(flags: &Flags, gathered: &mut Gathered) {
         ("data", "--data", &flags.data),
         ("listen", "--listen", &flags.listen),
         ("admin", "--admin", &flags.admin),
+        ("resp", "--resp", &flags.resp),
         ("storage.engine", "--engine", &flags.engine),
         ("threads", "--threads", &flags.threads),
         ("log.filter", "--log", &flags.log),

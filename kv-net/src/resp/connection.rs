@@ -1,0 +1,247 @@
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::resp::listener::RespOptions;
+use crate::resp::reply::{Protocol, Reply};
+use crate::resp::request::{Request, RequestReader};
+use crate::resp::session::{Door, Execution, Session};
+use crate::resp::table::{self, Command};
+
+/// What is read at a time.
+const READ_BYTES: usize = 16 << 10;
+
+/// Serves one connection until its client leaves, breaks the protocol, or the server stops and what was begun is answered.
+pub(super) async fn serve(
+    door: Arc<Door>,
+    stream: TcpStream,
+    address: String,
+    options: RespOptions,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let session = Session::open(door, address);
+    let reader = RequestReader::new(options.limits);
+    let mut connection = Connection {
+        session,
+        reader,
+        stream,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        waiting: None,
+        running: VecDeque::new(),
+        keys: HashMap::new(),
+        running_max: options.commands_max,
+        ends: false,
+    };
+    connection.run(stop).await
+}
+
+struct Connection {
+    session: Session,
+    reader: RequestReader,
+    stream: TcpStream,
+    input: BytesMut,
+    output: BytesMut,
+    /// A request that waits for earlier ones on its keys, or for room.
+    waiting: Option<(&'static Command, Request)>,
+    /// What was begun, in its order.
+    running: VecDeque<Slot>,
+    /// How many of those are on each key.
+    keys: HashMap<Bytes, usize>,
+    running_max: usize,
+    /// Nothing more is read.
+    ends: bool,
+}
+
+/// A command that was begun.
+struct Slot {
+    state: SlotState,
+    protocol: Protocol,
+    keys: Vec<Bytes>,
+}
+
+enum SlotState {
+    Running(BoxFuture<'static, Reply>),
+    Done(Reply),
+}
+
+/// What a connection woke up for.
+enum Woken {
+    Progress,
+    Read(usize),
+    Stop,
+}
+
+/// Replies that have gathered are written when there are so many bytes of them, or nothing else can be done.
+const OUTPUT_BYTES: usize = 64 << 10;
+
+impl Connection {
+    async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        loop {
+            self.begin_what_can_be();
+            self.collect_replies();
+            if !self.output.is_empty() {
+                self.stream.write_all_buf(&mut self.output).await?;
+                // There may be more in the input, which waited for this.
+                continue;
+            }
+            if self.ends && self.running.is_empty() && self.waiting.is_none() {
+                return self.stream.shutdown().await;
+            }
+            let reads = self.waiting.is_none() && !self.ends && self.running.len() < self.running_max;
+            if reads {
+                let room = self.reader.missing(&self.input).clamp(READ_BYTES, 1 << 20);
+                self.input.reserve(room);
+            }
+            let Connection { stream, input, running, .. } = self;
+            let progress = poll_fn(|context| {
+                let mut any = false;
+                for slot in running.iter_mut() {
+                    if let SlotState::Running(future) = &mut slot.state
+                        && let Poll::Ready(reply) = future.poll_unpin(context)
+                    {
+                        slot.state = SlotState::Done(reply);
+                        any = true;
+                    }
+                }
+                if any { Poll::Ready(()) } else { Poll::Pending }
+            });
+            let woken = tokio::select! {
+                biased;
+                () = progress => Woken::Progress,
+                read = stream.read_buf(input), if reads => Woken::Read(read?),
+                _ = stop.wait_for(|stop| *stop), if !self.ends => Woken::Stop,
+            };
+            match woken {
+                Woken::Read(0) | Woken::Stop => self.ends = true,
+                Woken::Read(_) | Woken::Progress => {}
+            }
+        }
+    }
+
+    /// Begins requests in their order, until one has to wait.
+    fn begin_what_can_be(&mut self) {
+        while self.running.len() < self.running_max && self.output.len() < OUTPUT_BYTES {
+            let next = match self.waiting.take() {
+                Some(waiting) => Some(waiting),
+                None if self.ends => None,
+                None => self.next_request(),
+            };
+            let Some((command, request)) = next else { return };
+            let keys: Vec<Bytes> = command.keys(request.len()).map(|place| request.bytes(place)).collect();
+            if keys.iter().any(|key| self.keys.contains_key(key)) {
+                self.waiting = Some((command, request));
+                self.collect_replies();
+                // Those before it may be done already.
+                if self.waiting_is_blocked() {
+                    return;
+                }
+                continue;
+            }
+            self.begin(command, &request, keys);
+        }
+    }
+
+    fn waiting_is_blocked(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|(command, request)| {
+            command.keys(request.len()).any(|place| self.keys.contains_key(request.word(place)))
+        })
+    }
+
+    /// The next request that is one of a command; others are answered.
+    fn next_request(&mut self) -> Option<(&'static Command, Request)> {
+        loop {
+            let request = match self.reader.next(&mut self.input) {
+                Ok(request) => request?,
+                Err(error) => {
+                    self.answer(Reply::error(error));
+                    self.ends = true;
+                    return None;
+                }
+            };
+            self.session.door.commands.fetch_add(1, Ordering::Relaxed);
+            match table::find(request.word(0)) {
+                Some(command) if command.takes(request.len()) => return Some((command, request)),
+                Some(command) => self.answer(Reply::error(format_args!(
+                    "wrong number of arguments for '{}' command",
+                    command.name.to_ascii_lowercase()
+                ))),
+                None => self.answer(unknown_command(&request)),
+            }
+        }
+    }
+
+    fn begin(&mut self, command: &'static Command, request: &Request, keys: Vec<Bytes>) {
+        let execution = (command.run)(&mut self.session, request);
+        let protocol = self.session.protocol;
+        let state = match execution {
+            Execution::Done(reply) => SlotState::Done(reply),
+            Execution::Close(reply) => {
+                self.ends = true;
+                SlotState::Done(reply)
+            }
+            Execution::Later(mut future) => match future.as_mut().now_or_never() {
+                Some(reply) => SlotState::Done(reply),
+                None => SlotState::Running(future),
+            },
+        };
+        match state {
+            SlotState::Done(reply) if self.running.is_empty() => reply.write(protocol, &mut self.output),
+            SlotState::Done(_) => self.running.push_back(Slot { state, protocol, keys: Vec::new() }),
+            SlotState::Running(_) => {
+                for key in &keys {
+                    *self.keys.entry(key.clone()).or_default() += 1;
+                }
+                self.running.push_back(Slot { state, protocol, keys });
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: Reply) {
+        let protocol = self.session.protocol;
+        if self.running.is_empty() {
+            return reply.write(protocol, &mut self.output);
+        }
+        self.running.push_back(Slot { state: SlotState::Done(reply), protocol, keys: Vec::new() });
+    }
+
+    /// Writes the replies that are due, in order, and frees the keys of everything that is done.
+    fn collect_replies(&mut self) {
+        for slot in &mut self.running {
+            if let SlotState::Done(_) = slot.state {
+                for key in slot.keys.drain(..) {
+                    if let Some(count) = self.keys.get_mut(&key) {
+                        *count -= 1;
+                        if *count == 0 {
+                            self.keys.remove(&key);
+                        }
+                    }
+                }
+            }
+        }
+        while let Some(Slot { state: SlotState::Done(reply), protocol, .. }) = self.running.front() {
+            reply.write(*protocol, &mut self.output);
+            self.running.pop_front();
+        }
+    }
+}
+
+fn unknown_command(request: &Request) -> Reply {
+    let shown = |word: &[u8]| {
+        String::from_utf8_lossy(word.get(..word.len().min(128)).unwrap_or_default()).into_owned()
+    };
+    let arguments: String = request.words_from(1).take(8).map(|word| format!("'{}' ", shown(word))).collect();
+    Reply::error(format_args!(
+        "unknown command '{}', with args beginning with: {arguments}",
+        shown(request.word(0))
+    ))
+}

@@ -1,0 +1,222 @@
+//! Commands on keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kv_core::command::{
+    Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
+};
+use kv_core::error::Error;
+use kv_core::key::Key;
+
+use crate::node::Node;
+use crate::resp::reply::Reply;
+use crate::resp::request::Request;
+use crate::resp::session::{Execution, Session, failure, key, unknown};
+
+/// The one value of an answer, if there is one.
+fn single(answer: GetAnswer) -> Result<Option<Bytes>, Reply> {
+    let count = answer.values.len();
+    if count > 1 {
+        let what = format!("SIBLINGS the key has {count} concurrent values: read them with KV.GET");
+        return Err(Reply::Error(what));
+    }
+    Ok(answer.values.into_iter().next().map(|sibling| sibling.value))
+}
+
+fn read(
+    session: &Session,
+    request: &Request,
+    show: impl FnOnce(Option<Bytes>) -> Reply + Send + 'static,
+) -> Execution {
+    let key = match key(request.bytes(1)) {
+        Ok(key) => key,
+        Err(reply) => return reply.into(),
+    };
+    let (node, get) = (session.door.node.clone(), Get::new(&*session.bucket, key));
+    Execution::later(async move {
+        match node.get(get).await.map_err(|error| failure(&error)).and_then(single) {
+            Ok(value) => show(value),
+            Err(reply) => reply,
+        }
+    })
+}
+
+pub(super) fn get(session: &mut Session, request: &Request) -> Execution {
+    read(session, request, |value| value.map_or(Reply::Null, Reply::Bulk))
+}
+
+pub(super) fn strlen(session: &mut Session, request: &Request) -> Execution {
+    read(session, request, |value| Reply::Integer(value.map_or(0, |value| value.len() as i64)))
+}
+
+pub(super) fn kind(session: &mut Session, request: &Request) -> Execution {
+    read(session, request, |value| Reply::Simple(if value.is_some() { "string" } else { "none" }.into()))
+}
+
+pub(super) fn set(session: &mut Session, request: &Request) -> Execution {
+    let mut wants_old = false;
+    for option in request.words_from(3) {
+        match &*option.to_ascii_uppercase() {
+            b"GET" => wants_old = true,
+            b"NX" | b"XX" => {
+                return Reply::error(
+                    "SET with NX or XX is refused: a bucket with quorums does not have atomicity",
+                )
+                .into();
+            }
+            b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" => {
+                return Reply::error("SET with an expiry is refused: expiry is not in this release").into();
+            }
+            _ => return Reply::error("syntax error").into(),
+        }
+    }
+    let key = match key(request.bytes(1)) {
+        Ok(key) => key,
+        Err(reply) => return reply.into(),
+    };
+    let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
+    let put = Put::new(&*bucket, key, request.bytes(2));
+    if !wants_old {
+        return Execution::later(async move {
+            written(node.put(put).await).map_or_else(|reply| reply, |()| Reply::OK)
+        });
+    }
+    Execution::later(async move {
+        let (old, context) = match node.get(Get::new(&*bucket, put.key.clone())).await {
+            Ok(answer) => {
+                let context = answer.context.clone();
+                match single(answer) {
+                    Ok(value) => (value, context),
+                    Err(reply) => return reply,
+                }
+            }
+            Err(error) => return failure(&error),
+        };
+        match written(node.put(put.with_context(context)).await) {
+            Ok(()) => old.map_or(Reply::Null, Reply::Bulk),
+            Err(reply) => reply,
+        }
+    })
+}
+
+pub(super) fn written(result: PutResult) -> Result<(), Reply> {
+    match result {
+        PutResult::Applied(_) => Ok(()),
+        PutResult::NotApplied(error) => Err(failure(&error)),
+        PutResult::Indeterminate(error) => Err(unknown(&error)),
+    }
+}
+
+fn all_keys(request: &Request, step: usize) -> Result<Vec<Key>, Reply> {
+    (1..request.len()).step_by(step).map(|place| key(request.bytes(place))).collect()
+}
+
+async fn get_all(node: &Arc<Node>, bucket: &str, keys: Vec<Key>) -> Result<Vec<GetAnswer>, Reply> {
+    let get = GetMany { bucket: bucket.into(), keys, options: ReadOptions::default() };
+    let answers = node.get_many(get).await.map_err(|error| failure(&error))?;
+    answers.into_iter().collect::<Result<_, Error>>().map_err(|error| failure(&error))
+}
+
+pub(super) fn mget(session: &mut Session, request: &Request) -> Execution {
+    let keys = match all_keys(request, 1) {
+        Ok(keys) => keys,
+        Err(reply) => return reply.into(),
+    };
+    let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
+    Execution::later(async move {
+        let values = get_all(&node, &bucket, keys).await.and_then(|answers| {
+            let replies =
+                answers.into_iter().map(|answer| Ok(single(answer)?.map_or(Reply::Null, Reply::Bulk)));
+            replies.collect::<Result<Vec<Reply>, Reply>>()
+        });
+        values.map_or_else(|reply| reply, Reply::Array)
+    })
+}
+
+pub(super) fn exists(session: &mut Session, request: &Request) -> Execution {
+    let keys = match all_keys(request, 1) {
+        Ok(keys) => keys,
+        Err(reply) => return reply.into(),
+    };
+    let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
+    Execution::later(async move {
+        match get_all(&node, &bucket, keys).await {
+            Ok(answers) => {
+                Reply::Integer(answers.iter().filter(|answer| !answer.values.is_empty()).count() as i64)
+            }
+            Err(reply) => reply,
+        }
+    })
+}
+
+pub(super) fn mset(session: &mut Session, request: &Request) -> Execution {
+    if request.len().is_multiple_of(2) {
+        return Reply::error("wrong number of arguments for 'mset' command").into();
+    }
+    let keys = match all_keys(request, 2) {
+        Ok(keys) => keys,
+        Err(reply) => return reply.into(),
+    };
+    let values = (2..request.len()).step_by(2).map(|place| Some(request.bytes(place)));
+    // Of a key that is named twice the last value counts, and would otherwise be a sibling of the first.
+    let last: BTreeMap<Key, Option<Bytes>> = keys.into_iter().zip(values).collect();
+    let puts = last.into_iter().map(|(key, value)| (key, value, Replace::Overwrite)).collect();
+    let put = PutMany { bucket: session.bucket.to_string(), puts, options: WriteOptions::default() };
+    let node = session.door.node.clone();
+    Execution::later(async move {
+        match node.put_many(put).await {
+            Ok(results) => all_written(results).map_or_else(|reply| reply, |()| Reply::OK),
+            Err(error) => failure(&error),
+        }
+    })
+}
+
+/// One error for all that were not written: the worst, with their number.
+fn all_written(results: Vec<PutResult>) -> Result<(), Reply> {
+    let count = results.len();
+    let (mut failed, mut worst) = (0, None);
+    for result in results {
+        let is_unknown = matches!(result, PutResult::Indeterminate(_));
+        if let Err(reply) = written(result) {
+            failed += 1;
+            if worst.is_none() || is_unknown {
+                worst = Some(reply);
+            }
+        }
+    }
+    match worst {
+        None => Ok(()),
+        Some(Reply::Error(text)) => Err(Reply::Error(format!("{text} ({failed} of {count} keys)"))),
+        Some(reply) => Err(reply),
+    }
+}
+
+pub(super) fn del(session: &mut Session, request: &Request) -> Execution {
+    let mut keys = match all_keys(request, 1) {
+        Ok(keys) => keys,
+        Err(reply) => return reply.into(),
+    };
+    // A key that is named twice is there once.
+    keys.sort();
+    keys.dedup();
+    let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
+    Execution::later(async move {
+        let answers = match get_all(&node, &bucket, keys.clone()).await {
+            Ok(answers) => answers,
+            Err(reply) => return reply,
+        };
+        let there = keys.into_iter().zip(answers).filter(|(_, answer)| !answer.values.is_empty());
+        let puts: Vec<_> = there.map(|(key, answer)| (key, None, Replace::Context(answer.context))).collect();
+        if puts.is_empty() {
+            return Reply::Integer(0);
+        }
+        let count = puts.len() as i64;
+        let put = PutMany { bucket: bucket.to_string(), puts, options: WriteOptions::default() };
+        match node.put_many(put).await {
+            Ok(results) => all_written(results).map_or_else(|reply| reply, |()| Reply::Integer(count)),
+            Err(error) => failure(&error),
+        }
+    })
+}

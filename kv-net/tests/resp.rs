@@ -1,0 +1,380 @@
+//! The front door for clients of Redis, over real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv_core::ids::NodeId;
+use kv_core::layout::Member;
+use kv_core::limits::Limits;
+use kv_core::storage::MemoryStorage;
+use kv_net::resp::{RespListener, RespOptions, RespServer};
+use kv_net::transport::{AddressBook, Identity, LocalNetwork};
+use kv_net::{Node, NodeConfig};
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+struct Served {
+    address: String,
+    server: RespServer,
+    nodes: Vec<Arc<Node>>,
+}
+
+async fn serve(count: u64) -> Served {
+    let network = LocalNetwork::new();
+    let members: Vec<Member> = (1..=count).map(|id| Member::new(NodeId(id), id.to_string())).collect();
+    let mut nodes = Vec::new();
+    for member in &members {
+        let config =
+            NodeConfig { members: members.clone(), ..NodeConfig::new(member.id, MemoryStorage::new()) };
+        let identity = Arc::new(Identity::node(member.id, None));
+        let transport = network.join(member.id);
+        let node = Node::start(config, transport, identity, Arc::new(AddressBook::new())).await.unwrap();
+        nodes.push(Arc::new(node));
+    }
+    nodes[0].init().await.unwrap();
+    let listener = RespListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_address().unwrap().to_string();
+    let server = listener.serve(nodes[0].clone(), RespOptions::of(&Limits::default())).unwrap();
+    Served { address, server, nodes }
+}
+
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    async fn to(served: &Served) -> Connection {
+        Connection(BufReader::new(TcpStream::connect(&served.address).await.unwrap()))
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// One reply, as people write it: `$` strings as they are, lists in brackets.
+    async fn reply(&mut self) -> String {
+        let reply = tokio::time::timeout(Duration::from_secs(10), self.read()).await;
+        reply.expect("a reply comes")
+    }
+
+    fn read(&mut self) -> std::pin::Pin<Box<dyn Future<Output = String> + '_>> {
+        Box::pin(async move {
+            let line = self.line().await;
+            let (kind, rest) = line.split_at(1);
+            match kind {
+                "$" if rest == "-1" => "nil".into(),
+                "_" => "nil".into(),
+                "$" => {
+                    let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                    self.0.read_exact(&mut bytes).await.unwrap();
+                    String::from_utf8_lossy(&bytes[..bytes.len() - 2]).into_owned()
+                }
+                "*" | "%" => {
+                    let each = if kind == "%" { 2 } else { 1 };
+                    let mut items = Vec::new();
+                    for _ in 0..rest.parse::<usize>().unwrap() * each {
+                        items.push(self.read().await);
+                    }
+                    format!("[{}]", items.join(" "))
+                }
+                _ => line,
+            }
+        })
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        loop {
+            match self.0.read_u8().await {
+                Ok(b'\n') => break,
+                Ok(byte) => line.push(byte),
+                Err(_) => return "closed".into(),
+            }
+        }
+        line.pop();
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    async fn ask(&mut self, words: &[&str]) -> String {
+        self.send(&request(words)).await;
+        self.reply().await
+    }
+
+    /// Sends a line and reads one reply.
+    async fn say(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes()).await;
+        self.reply().await
+    }
+}
+
+fn request(words: &[&str]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len());
+    for word in words {
+        out.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    out.into_bytes()
+}
+
+#[tokio::test]
+async fn values_are_written_read_and_deleted() {
+    for nodes in [1, 3] {
+        let served = serve(nodes).await;
+        let mut client = Connection::to(&served).await;
+        for (said, answered) in [
+            ("GET k", "nil"),
+            ("SET k hello", "+OK"),
+            ("get k", "hello"),
+            ("STRLEN k", ":5"),
+            ("TYPE k", "+string"),
+            ("TYPE nothing", "+none"),
+            ("SET k 'two words' GET", "hello"),
+            ("GET k", "two words"),
+            ("MSET a 1 b 2 a 3", "+OK"),
+            ("MGET a b c", "[3 2 nil]"),
+            ("EXISTS a b c a", ":3"),
+            ("DEL a a c", ":1"),
+            ("UNLINK b k", ":2"),
+            ("EXISTS a b k", ":0"),
+            ("SET empty ''", "+OK"),
+            ("GET empty", ""),
+        ] {
+            assert_eq!(client.say(said).await, answered, "{said} with {nodes} nodes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_as_redis_does() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    for (said, begins) in [
+        ("NOSUCH a b", "-ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b'"),
+        ("GET", "-ERR wrong number of arguments for 'get' command"),
+        ("GET a b", "-ERR wrong number of arguments for 'get' command"),
+        ("MSET a", "-ERR wrong number of arguments for 'mset' command"),
+        ("MSET a 1 b", "-ERR wrong number of arguments for 'mset' command"),
+        ("SET a 1 NX", "-ERR SET with NX or XX is refused"),
+        ("SET a 1 EX 5", "-ERR SET with an expiry is refused"),
+        ("SET a 1 WHAT", "-ERR syntax error"),
+        ("INCR a", "-ERR INCR is refused: its purpose is atomicity"),
+        ("KEYS *", "-ERR KEYS is refused"),
+        ("SELECT 1", "-ERR DB index is out of range"),
+        ("AUTH secret", "-ERR AUTH <password> called without any password"),
+        ("HELLO 4", "-NOPROTO"),
+        ("CLIENT NOSUCH", "-ERR unknown subcommand 'NOSUCH'"),
+        ("CONFIG SET a b", "-ERR CONFIG GET alone"),
+        ("GET ''", "-ERR a key has 1 to"),
+    ] {
+        let reply = client.say(said).await;
+        assert!(reply.starts_with(begins), "{said}: {reply}");
+    }
+    // Nothing of that was written, and the connection is as good as new.
+    assert_eq!(client.say("EXISTS a b").await, ":0");
+    let large = "x".repeat((1 << 20) + 1);
+    assert!(client.ask(&["SET", "large", &large]).await.starts_with("-ERR the value has 1048577 bytes"));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_speak_the_protocol_is_told_and_hung_up_on() {
+    let served = serve(1).await;
+    for (sent, told) in [
+        ("*1\r\n:1\r\n", "-ERR Protocol error: expected '$', got ':'"),
+        ("*x\r\n", "-ERR Protocol error: invalid multibulk length"),
+        ("*2\r\n$3\r\nGET\r\n$999999999\r\n", "-ERR Protocol error: invalid bulk length"),
+        ("GET \"a\r\n", "-ERR Protocol error: unbalanced quotes in request"),
+    ] {
+        let mut client = Connection::to(&served).await;
+        client.send(format!("PING\r\n{sent}PING\r\n").as_bytes()).await;
+        assert_eq!(client.reply().await, "+PONG");
+        assert_eq!(client.reply().await, told);
+        assert_eq!(client.line().await, "closed");
+    }
+}
+
+#[tokio::test]
+async fn connections_have_names_protocols_and_buckets() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    assert_eq!(client.say("CLIENT GETNAME").await, "nil");
+    assert_eq!(client.say("CLIENT SETNAME me").await, "+OK");
+    assert_eq!(client.say("CLIENT SETINFO LIB-NAME test").await, "+OK");
+    assert_eq!(client.say("CLIENT GETNAME").await, "me");
+    assert!(client.say("HELLO 3 SETNAME you").await.contains("proto :3"));
+    client.send(b"HELLO\r\n").await;
+    assert!(client.line().await.starts_with('%'), "a map in RESP3");
+    for _ in 0..14 {
+        client.read().await;
+    }
+    assert!(client.say("CLIENT LIST").await.contains("name=you"));
+    assert_eq!(client.say("SET k 0").await, "+OK");
+    assert_eq!(client.say("SELECT default").await, "+OK");
+    assert_eq!(client.say("GET k").await, "nil", "another bucket");
+    assert_eq!(client.say("SELECT 0").await, "+OK");
+    assert_eq!(client.say("GET k").await, "0");
+    assert_eq!(client.say("RESET").await, "+RESET");
+    assert!(client.say("INFO").await.contains("redis_version:"));
+    assert!(client.say("COMMAND COUNT").await.starts_with(':'));
+    assert!(client.say("COMMAND INFO get nosuch").await.starts_with("[[get :2 [+readonly] :1 :1 :1] nil]"));
+    assert_eq!(client.say("CONFIG GET save").await, "[save ]");
+    assert_eq!(client.say("QUIT").await, "+OK");
+    assert_eq!(client.line().await, "closed");
+}
+
+#[tokio::test]
+async fn concurrent_values_and_contexts_have_commands_of_their_own() {
+    let served = serve(3).await;
+    let mut client = Connection::to(&served).await;
+    client.say("SELECT default").await;
+    for value in ["a", "b"] {
+        assert!(client.say(&format!("KV.PUT k {value} BLIND W all")).await.contains("acknowledged :3"));
+    }
+    assert!(client.say("GET k").await.starts_with("-SIBLINGS the key has 2 concurrent values"));
+    let read = client.say("KV.GET k R all").await;
+    let context = read.strip_prefix("[values [a b] context ").unwrap().strip_suffix(']').unwrap();
+    assert!(client.say(&format!("KV.PUT k c CONTEXT {context}")).await.starts_with("[context "));
+    assert_eq!(client.say("GET k").await, "c");
+    assert!(client.say("KV.PUT k d CONTEXT 00ff").await.starts_with("-ERR the context"));
+    assert!(client.say("KV.PUT k d CONTEXT xyz").await.starts_with("-ERR a context is"));
+    assert!(client.say("KV.GET k W 2").await.starts_with("-ERR unknown option 'W'"));
+    assert!(client.say("KV.DEL k").await.starts_with("[context "));
+    assert!(client.say("KV.GET k").await.starts_with("[values [] context "));
+}
+
+#[tokio::test]
+async fn what_was_begun_is_answered_when_the_server_stops() {
+    let served = serve(3).await;
+    let mut client = Connection::to(&served).await;
+    let mut pipeline = Vec::new();
+    for number in 0..100 {
+        pipeline.extend(request(&["SET", &format!("k{number}"), "v"]));
+    }
+    client.send(&pipeline).await;
+    assert_eq!(client.reply().await, "+OK");
+    served.server.shut_down(Duration::from_secs(5)).await;
+    let mut answered = 1;
+    while client.line().await == "+OK" {
+        answered += 1;
+    }
+    assert!(TcpStream::connect(&served.address).await.is_err(), "nobody is let in");
+    assert!(answered >= 1 && !served.nodes.is_empty());
+}
+
+/// The table of docs/redis.md, as the code has it.
+fn table() -> String {
+    use kv_net::resp::table::{COMMANDS, Support};
+    let mut table = String::from("| command | | what it does | beside Redis |\n|---|---|---|---|\n");
+    for command in COMMANDS {
+        let (word, note) = match command.support {
+            Support::Works => ("works", ""),
+            Support::Differs(note) => ("differs", note),
+            Support::Refused(note) => ("refused", note),
+            Support::Own => ("own", "there is none"),
+        };
+        table +=
+            &format!("| `{}` | {word} | {} | {note} |\n", command.name, command.summary.replace('|', "\\|"));
+    }
+    table
+}
+
+#[test]
+fn the_documented_commands_are_those_of_the_code() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/redis.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once("| command |").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let expected = format!("{before}{}\n{after}", table());
+    if std::env::var_os("KV_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    assert_eq!(document, expected, "write it with KV_WRITE_DOCS=1");
+}
+
+/// A command of a random pipeline.
+#[derive(Debug, Clone)]
+enum Step {
+    Set(u8, u16),
+    Get(u8),
+    Del(u8),
+    Mget(u8, u8),
+    Mset(u8, u8, u16),
+    Ping,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let key = || 0_u8..4;
+    prop::collection::vec(
+        prop_oneof![
+            3 => (key(), any::<u16>()).prop_map(|(key, value)| Step::Set(key, value)),
+            3 => key().prop_map(Step::Get),
+            1 => key().prop_map(Step::Del),
+            1 => (key(), key()).prop_map(|(one, other)| Step::Mget(one, other)),
+            1 => (key(), key(), any::<u16>()).prop_map(|(one, other, value)| Step::Mset(one, other, value)),
+            1 => Just(Step::Ping),
+        ],
+        1..60,
+    )
+}
+
+/// The bytes of a pipeline and the replies of a map that takes one command after the other.
+fn against_a_map(steps: &[Step]) -> (Vec<u8>, Vec<String>) {
+    let (mut map, mut bytes, mut replies) = (HashMap::new(), Vec::new(), Vec::new());
+    let name = |key: &u8| format!("key{key}");
+    for step in steps {
+        let shown = |map: &HashMap<u8, u16>, key: &u8| map.get(key).map_or("nil".into(), u16::to_string);
+        let (words, reply) = match step {
+            Step::Set(key, value) => {
+                map.insert(*key, *value);
+                (vec!["SET".into(), name(key), value.to_string()], "+OK".to_string())
+            }
+            Step::Get(key) => (vec!["GET".to_string(), name(key)], shown(&map, key)),
+            Step::Del(key) => {
+                (vec!["DEL".into(), name(key)], format!(":{}", i32::from(map.remove(key).is_some())))
+            }
+            Step::Mget(one, other) => {
+                let both = format!("[{} {}]", shown(&map, one), shown(&map, other));
+                (vec!["MGET".into(), name(one), name(other)], both)
+            }
+            Step::Mset(one, other, value) => {
+                map.insert(*one, *value);
+                map.insert(*other, value.wrapping_add(1));
+                let values = [*value, value.wrapping_add(1)].map(|value| value.to_string());
+                let [first, second] = values;
+                (vec!["MSET".into(), name(one), first, name(other), second], "+OK".into())
+            }
+            Step::Ping => (vec!["PING".into()], "+PONG".into()),
+        };
+        bytes.extend(request(&words.iter().map(String::as_str).collect::<Vec<_>>()));
+        replies.push(reply);
+    }
+    (bytes, replies)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_pipeline_answers_as_if_each_command_had_waited_for_the_last(
+        steps in steps(),
+        cuts in prop::collection::vec(1_usize..200, 0..20),
+        nodes in prop_oneof![Just(1_u64), Just(3)],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let served = serve(nodes).await;
+            let mut client = Connection::to(&served).await;
+            let (bytes, expected) = against_a_map(&steps);
+            let mut rest = &bytes[..];
+            for cut in cuts.into_iter().chain([usize::MAX]) {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                client.send(now).await;
+                tokio::task::yield_now().await;
+                rest = later;
+            }
+            for (step, expected) in steps.iter().zip(expected) {
+                prop_assert_eq!(client.reply().await, expected, "{:?}", step);
+            }
+            Ok(())
+        })?;
+    }
+}
