@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::resp::listener::RespOptions;
+use crate::resp::options::RespOptions;
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Request, RequestReader};
 use crate::resp::session::{Door, Execution, Session};

@@ -7,6 +7,7 @@
 mod connection;
 mod keys;
 mod listener;
+mod options;
 mod own;
 mod reply;
 mod request;
@@ -14,6 +15,7 @@ mod server;
 mod session;
 pub mod table;
 
-pub use listener::{RespListener, RespOptions, RespServer};
+pub use listener::{RespListener, RespServer};
+pub use options::RespOptions;
 pub use reply::{Protocol, Reply};
 pub use request::{ProtocolError, Request, RequestLimits, RequestReader};

@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Request, integer};
 use crate::resp::session::{BUCKET_0, ClientInfo, Execution, Session};
-use crate::resp::table::{COMMANDS, Command, Support, find};
 
 /// The release of Redis whose commands are meant, for clients that ask.
 const REDIS_RELEASE: &str = "7.0.0";
 
-fn upper(word: &[u8]) -> Vec<u8> {
+pub(super) fn upper(word: &[u8]) -> Vec<u8> {
     word.to_ascii_uppercase()
 }
 
@@ -19,7 +18,7 @@ fn text(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
 }
 
-fn unknown_subcommand(name: &str, request: &Request) -> Execution {
+pub(super) fn unknown_subcommand(name: &str, request: &Request) -> Execution {
     let given = text(request.word(1));
     Reply::error(format_args!("unknown subcommand '{given}'. Try {name} HELP.")).into()
 }
@@ -203,56 +202,6 @@ pub(super) fn config(_session: &mut Session, request: &Request) -> Execution {
     let asked =
         settings.iter().filter(|(name, _)| wanted.iter().any(|wanted| wanted == "*" || wanted == name));
     Reply::Map(asked.map(|(name, value)| (Reply::text(*name), Reply::text(*value))).collect()).into()
-}
-
-pub(super) fn command(_session: &mut Session, request: &Request) -> Execution {
-    let named = |names: &mut dyn Iterator<Item = &[u8]>| -> Vec<Option<&'static Command>> {
-        let names: Vec<_> = names.collect();
-        if names.is_empty() {
-            COMMANDS.iter().map(Some).collect()
-        } else {
-            names.into_iter().map(find).collect()
-        }
-    };
-    match &*upper(request.word(1)) {
-        b"" => Reply::Array(COMMANDS.iter().map(details).collect()).into(),
-        b"COUNT" => Reply::Integer(COMMANDS.len() as i64).into(),
-        b"LIST" => Reply::Array(COMMANDS.iter().map(|command| lower(command.name)).collect()).into(),
-        b"INFO" => {
-            let commands = named(&mut request.words_from(2));
-            Reply::Array(commands.into_iter().map(|command| command.map_or(Reply::Null, details)).collect())
-                .into()
-        }
-        b"DOCS" => {
-            let commands = named(&mut request.words_from(2)).into_iter().flatten();
-            let documents = commands.map(|command| {
-                let mut about = vec![(Reply::text("summary"), Reply::text(command.summary))];
-                if let Support::Differs(note) | Support::Refused(note) = command.support {
-                    about.push((Reply::text("note"), Reply::text(note)));
-                }
-                (lower(command.name), Reply::Map(about))
-            });
-            Reply::Map(documents.collect()).into()
-        }
-        _ => unknown_subcommand("COMMAND", request),
-    }
-}
-
-fn lower(name: &str) -> Reply {
-    Reply::text(name.to_ascii_lowercase())
-}
-
-fn details(command: &Command) -> Reply {
-    let (first, last, step) = command.keys;
-    let flag = if command.writes { "write" } else { "readonly" };
-    Reply::Array(vec![
-        lower(command.name),
-        Reply::Integer(command.arity.into()),
-        Reply::Array(vec![Reply::Simple(flag.into())]),
-        Reply::Integer(first as i64),
-        Reply::Integer(last.into()),
-        Reply::Integer(if first == 0 { 0 } else { step as i64 }),
-    ])
 }
 
 pub(super) fn info(session: &mut Session, request: &Request) -> Execution {

@@ -1,5 +1,6 @@
 //! Every command that is known: what it is called, which words it takes, which of them are keys, and how near it is to Redis.
 
+use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 use crate::resp::session::{Execution, Session};
 use crate::resp::{keys, own, server};
@@ -91,7 +92,7 @@ commands! {
     "AUTH" -2 NONE reads Support::Refused("this release has no credentials"), "Says who the client is", server::auth;
     "BGSAVE" -1 NONE reads Support::Refused("what is acknowledged is stored already"), "Stores everything", refused;
     "CLIENT" -2 NONE reads Support::Differs("GETNAME, ID, INFO, LIST, SETINFO, SETNAME and HELP alone"), "About connections", server::client;
-    "COMMAND" -1 NONE reads Support::Differs("without tips and key specifications of Redis 7"), "About commands", server::command;
+    "COMMAND" -1 NONE reads Support::Differs("without tips and key specifications of Redis 7"), "About commands", command;
     "CONFIG" -2 NONE reads Support::Differs("GET alone, of a few settings that clients ask for"), "About settings", server::config;
     "DBSIZE" 1 NONE reads Support::Differs("the entries of this node's store: of all buckets, tombstones included"), "Counts keys", server::dbsize;
     "DECR" 2 FIRST writes Support::Refused(ATOMIC), "Takes one from a number", refused;
@@ -141,13 +142,64 @@ commands! {
     "WATCH" -2 ALL reads Support::Refused(ATOMIC), "Watches keys", refused;
 }
 
+/// Answers COMMAND.
+fn command(_session: &mut Session, request: &Request) -> Execution {
+    let named = |names: &mut dyn Iterator<Item = &[u8]>| -> Vec<Option<&'static Command>> {
+        let names: Vec<_> = names.collect();
+        if names.is_empty() {
+            COMMANDS.iter().map(Some).collect()
+        } else {
+            names.into_iter().map(find).collect()
+        }
+    };
+    match &*server::upper(request.word(1)) {
+        b"" => Reply::Array(COMMANDS.iter().map(details).collect()).into(),
+        b"COUNT" => Reply::Integer(COMMANDS.len() as i64).into(),
+        b"LIST" => Reply::Array(COMMANDS.iter().map(|command| lower(command.name)).collect()).into(),
+        b"INFO" => {
+            let commands = named(&mut request.words_from(2));
+            Reply::Array(commands.into_iter().map(|command| command.map_or(Reply::Null, details)).collect())
+                .into()
+        }
+        b"DOCS" => {
+            let commands = named(&mut request.words_from(2)).into_iter().flatten();
+            let documents = commands.map(|command| {
+                let mut about = vec![(Reply::text("summary"), Reply::text(command.summary))];
+                if let Support::Differs(note) | Support::Refused(note) = command.support {
+                    about.push((Reply::text("note"), Reply::text(note)));
+                }
+                (lower(command.name), Reply::Map(about))
+            });
+            Reply::Map(documents.collect()).into()
+        }
+        _ => server::unknown_subcommand("COMMAND", request),
+    }
+}
+
+fn lower(name: &str) -> Reply {
+    Reply::text(name.to_ascii_lowercase())
+}
+
+fn details(command: &Command) -> Reply {
+    let (first, last, step) = command.keys;
+    let flag = if command.writes { "write" } else { "readonly" };
+    Reply::Array(vec![
+        lower(command.name),
+        Reply::Integer(command.arity.into()),
+        Reply::Array(vec![Reply::Simple(flag.into())]),
+        Reply::Integer(first as i64),
+        Reply::Integer(last.into()),
+        Reply::Integer(if first == 0 { 0 } else { step as i64 }),
+    ])
+}
+
 /// Answers a command that is refused, with the reason.
 fn refused(_session: &mut Session, request: &Request) -> Execution {
     let (name, reason) = match find(request.word(0)) {
         Some(Command { name, support: Support::Refused(reason), .. }) => (*name, *reason),
         _ => ("the command", "it is not in this release"),
     };
-    crate::resp::Reply::error(format_args!("{name} is refused: {reason}")).into()
+    Reply::error(format_args!("{name} is refused: {reason}")).into()
 }
 
 #[cfg(test)]
