@@ -21,6 +21,7 @@ mod read_quorum;
 mod resolve;
 mod stats;
 mod step;
+mod timers;
 
 pub use accept::accept_writes;
 pub use door::{Admitted, Door};

@@ -1,5 +1,4 @@
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{GetAnswer, PutResult};
 use crate::error::{Error, ErrorKind};
@@ -14,6 +13,7 @@ use crate::machine::outbox::Outbox;
 use crate::machine::put::PutWork;
 use crate::machine::stats::MachineStats;
 use crate::machine::step::Step;
+use crate::machine::timers::Timers;
 use crate::machine::{CallToken, Effect, Event, Outcome, PeerAnswer, PreparedGet, PreparedPut};
 use crate::mutants::{self, Mutant};
 use crate::time::Now;
@@ -31,7 +31,7 @@ const HEALS_MAX: usize = 1_024;
 pub struct NodeMachine<T> {
     operations: BTreeMap<OpId, Box<Operation<T>>>,
     manies: BTreeMap<u64, Many<T>>,
-    timers: BinaryHeap<Reverse<(u64, OpId)>>,
+    timers: Timers,
     last_op: u64,
     last_many: u64,
     last_forward: u64,
@@ -54,7 +54,7 @@ impl<T> NodeMachine<T> {
         NodeMachine {
             operations: BTreeMap::new(),
             manies: BTreeMap::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             last_op: 0,
             last_many: 0,
             last_forward: 0,
@@ -81,7 +81,7 @@ impl<T> NodeMachine<T> {
 
     /// When the machine wants the next [`Event::Tick`], on the monotonic clock.
     pub fn next_wakeup_us(&self) -> Option<u64> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        self.timers.next_us()
     }
 
     /// Takes one event and appends what is to be done to `effects`.
@@ -184,9 +184,9 @@ impl<T> NodeMachine<T> {
         self.last_op += 1;
         let op = OpId(self.last_op);
         let hedge_us = now.monotonic_us + self.limits.hedge_delay_ms * 1_000;
-        self.timers.push(Reverse((deadline_us, op)));
+        self.timers.add(deadline_us, op);
         if hedge_us < deadline_us {
-            self.timers.push(Reverse((hedge_us, op)));
+            self.timers.add(hedge_us, op);
         }
         self.waiting += 1;
         let operation = Operation { waiter: Some(waiter), work, deadline_us, forward: None, heals: false };
@@ -237,7 +237,7 @@ impl<T> NodeMachine<T> {
             let at_us = now.monotonic_us + self.limits.deadline_ms_max * 1_000;
             operation.heals = true;
             operation.deadline_us = at_us;
-            self.timers.push(Reverse((at_us, op)));
+            self.timers.add(at_us, op);
         }
     }
 
@@ -379,10 +379,7 @@ impl<T> NodeMachine<T> {
     }
 
     fn tick(&mut self, (view, now): (&View, Now), outbox: &mut Outbox<'_, T>) {
-        while let Some(Reverse((at, op))) = self.timers.peek().copied()
-            && at <= now.monotonic_us
-        {
-            self.timers.pop();
+        while let Some(op) = self.timers.pop_due(now.monotonic_us) {
             self.with((view, now), op, outbox, |operation, step, outbox| {
                 let over = now.monotonic_us >= step.deadline_us;
                 match &mut operation.work {
