@@ -3,12 +3,17 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use smallvec::SmallVec;
+
 use crate::storage::{
     Batch, Change, CommitError, Durability, Page, ScanRange, Storage, StorageCapabilities, StorageError,
     StorageStats,
 };
 
 const KEY_BYTES_MAX: usize = 4_096;
+
+/// Keys of ordinary length lie in the nodes of the tree: whoever looks for one compares what is there, and follows no pointers.
+type MapKey = SmallVec<[u8; 40]>;
 
 /// The reference implementation: a map in memory, lost with the process.
 #[derive(Debug, Default)]
@@ -21,7 +26,7 @@ pub struct MemoryStorage {
 
 #[derive(Debug, Default)]
 struct State {
-    map: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    map: BTreeMap<MapKey, Box<[u8]>>,
     bytes: u64,
 }
 
@@ -69,7 +74,7 @@ impl State {
         match change {
             Change::Put { key, value } => {
                 self.bytes += (key.len() + value.len()) as u64;
-                if let Some(old) = self.map.insert(key.into(), value.into()) {
+                if let Some(old) = self.map.insert(MapKey::from_slice(key), value.into()) {
                     self.bytes -= (key.len() + old.len()) as u64;
                 }
             }
@@ -84,7 +89,7 @@ impl State {
 
     fn remove_range(&mut self, range: ScanRange<'_>) {
         let Some((lower, upper)) = range.bounds() else { return };
-        let owned = |bound: Bound<&[u8]>| bound.map(Box::<[u8]>::from);
+        let owned = |bound: Bound<&[u8]>| bound.map(MapKey::from_slice);
         let removed = self.map.extract_if((owned(lower), owned(upper)), |_, _| true);
         self.bytes -= removed.map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
     }
