@@ -8,6 +8,7 @@ use kv_tests::scenario::crash_rounds::{self, CrashRounds};
 use kv_tests::scenario::one_node_killed::{self, OneNodeKilled};
 use kv_tests::scenario::real_data::{self, RealData};
 use kv_tests::scenario::rolling_restart::{self, RollingRestart};
+use kv_tests::scenario::slow_clients::{self, SlowClients};
 use kv_tests::unihan;
 
 /// However slow the machine is; the building of `kv-server` is part of it.
@@ -31,6 +32,12 @@ async fn the_others_go_on_without_a_killed_node_and_reading_brings_it_up_to_date
     let options = OneNodeKilled { rounds: 1, writers: 8, operations: 400 };
     let tally = within(AMPLE, one_node_killed::run(&options)).await.unwrap();
     assert!(tally.applied > 0);
+}
+
+#[tokio::test]
+async fn clients_that_send_slowly_cost_little_and_hold_nobody_up() {
+    let options = SlowClients { connections: 500, seconds: 3 };
+    within(AMPLE, slow_clients::run(&options)).await.unwrap();
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ use crate::resp::request::{Request, RequestReader};
 use crate::resp::session::{Door, Execution, Session};
 use crate::resp::table::{self, Command};
 
-/// What is read at a time.
-const READ_BYTES: usize = 16 << 10;
+/// Room for what is read at a time: little for a connection that is quiet, more for one that fills it.
+const ROOM_BYTES: (usize, usize) = (512, 16 << 10);
 
 /// Serves one connection until its client leaves, breaks the protocol, or the server stops and what was begun is answered.
 pub(super) async fn serve(
@@ -35,6 +35,7 @@ pub(super) async fn serve(
         reader,
         stream,
         input: BytesMut::new(),
+        room: ROOM_BYTES.0,
         output: BytesMut::new(),
         waiting: None,
         running: VecDeque::new(),
@@ -50,6 +51,7 @@ struct Connection {
     reader: RequestReader,
     stream: TcpStream,
     input: BytesMut,
+    room: usize,
     output: BytesMut,
     /// A request that waits for earlier ones on its keys, or for room.
     waiting: Option<(&'static Command, Request)>,
@@ -99,8 +101,8 @@ impl Connection {
             }
             let reads = self.waiting.is_none() && !self.ends && self.running.len() < self.running_max;
             if reads {
-                let room = self.reader.missing(&self.input).clamp(READ_BYTES, 1 << 20);
-                self.input.reserve(room);
+                let missing = self.reader.missing(&self.input).min(1 << 20);
+                self.input.reserve(missing.max(self.room));
             }
             let Connection { stream, input, running, .. } = self;
             let progress = poll_fn(|context| {
@@ -123,6 +125,7 @@ impl Connection {
             };
             match woken {
                 Woken::Read(0) | Woken::Stop => self.ends = true,
+                Woken::Read(length) if length >= self.room => self.room = (self.room * 4).min(ROOM_BYTES.1),
                 Woken::Read(_) | Woken::Progress => {}
             }
         }

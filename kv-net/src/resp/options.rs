@@ -25,6 +25,6 @@ impl RespOptions {
             word_bytes_max,
             request_bytes_max: limits.frame_bytes_max.max(word_bytes_max + (64 << 10)),
         };
-        RespOptions { limits, connections_max: 10_000, commands_max: 1_024, runtimes: Vec::new() }
+        RespOptions { limits, connections_max: 16_384, commands_max: 1_024, runtimes: Vec::new() }
     }
 }

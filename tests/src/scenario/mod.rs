@@ -4,6 +4,7 @@ pub mod crash_rounds;
 pub mod one_node_killed;
 pub mod real_data;
 pub mod rolling_restart;
+pub mod slow_clients;
 
 /// Prints what is wrong, as far as anybody reads it, and makes an error of it.
 fn fail_on(what: &str, wrong: &[String]) -> anyhow::Result<()> {
