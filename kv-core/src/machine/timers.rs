@@ -34,18 +34,13 @@ impl Timers {
             let slot = self.slots.first_entry().filter(|slot| *slot.key() <= now_us >> SLOT_BITS)?;
             let number = *slot.key();
             let mut timers = slot.remove();
-            if number == now_us >> SLOT_BITS {
-                let later: Vec<_> = timers.extract_if(.., |(at, _)| *at > now_us).collect();
-                let ends = timers.is_empty();
-                if !later.is_empty() {
-                    self.slots.insert(number, later);
-                }
-                if ends {
-                    return None;
-                }
-            }
             timers.sort_unstable_by(|one, other| other.cmp(one));
-            self.due = timers;
+            self.due = timers.split_off(timers.partition_point(|(at, _)| *at > now_us));
+            if !timers.is_empty() {
+                // The rest of a slot that has only begun.
+                self.slots.insert(number, timers);
+                break;
+            }
         }
         self.due.pop().map(|(_, op)| op)
     }

@@ -49,11 +49,11 @@ async fn remove(shared: &Shared, range: Range<Vec<u8>>) -> bool {
         let (waiter, removed) = oneshot::channel();
         let reply = Ticket::Frame(waiter);
         let queued = shared.queue.push(Mutation::Remove { range: range.clone(), reply });
-        if queued.is_ok() {
-            match removed.await {
-                Ok(AnswerBody::Write(answers)) if answers == [WriteAnswer::Committed] => return true,
-                Ok(_) | Err(_) => {}
-            }
+        if queued.is_ok()
+            && let Ok(AnswerBody::Write(answers)) = removed.await
+            && answers == [WriteAnswer::Committed]
+        {
+            return true;
         }
         tokio::time::sleep(PAUSE_AFTER_ERROR).await;
     }

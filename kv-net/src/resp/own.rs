@@ -58,17 +58,7 @@ impl Options {
 
 fn quorum(name: &str, value: &[u8]) -> Result<Quorum, Reply> {
     let text = String::from_utf8_lossy(value).to_ascii_lowercase();
-    match &*text {
-        "one" => Ok(Quorum::One),
-        "quorum" | "majority" => Ok(Quorum::Majority),
-        "all" => Ok(Quorum::All),
-        _ => match text.parse() {
-            Ok(count) => Ok(Quorum::Count(count)),
-            Err(_) => {
-                Err(Reply::error(format_args!("{name} is one, quorum, all or a number, and not '{text}'")))
-            }
-        },
-    }
+    text.parse().map_err(|error| Reply::error(format_args!("{name}: {error}")))
 }
 
 /// Contexts are written in hexadecimal digits, so that they can be typed.
