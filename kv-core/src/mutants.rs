@@ -36,6 +36,8 @@ pub enum Mutant {
     RepairsAreNotSent,
     RepairsConvergedReplicas,
     BirthForEveryMint,
+    ScanGoesAsFarAsAny,
+    ScanTrustsAnyReplica,
 }
 
 impl Mutant {
@@ -72,6 +74,8 @@ impl Mutant {
         Mutant::RepairsAreNotSent,
         Mutant::RepairsConvergedReplicas,
         Mutant::BirthForEveryMint,
+        Mutant::ScanGoesAsFarAsAny,
+        Mutant::ScanTrustsAnyReplica,
     ];
 }
 

@@ -3,7 +3,9 @@
 mod answer;
 mod explain;
 mod request;
+mod scan;
 
 pub use answer::{Ack, GetAnswer, PutApplied, PutResult, Sibling};
 pub use explain::{Decision, Explain, ExplainedReplica, ExplainedVersion, ReplicaState};
 pub use request::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+pub use scan::{Scan, ScanAnswer, ScanEntry, ScanPosition};

@@ -3,7 +3,7 @@ use crate::command::PutResult;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{ClusterId, Incarnation};
 use crate::machine::{Event, Outcome, accept_writes, local_get, prepare};
-use crate::replica::{MergeGroup, read_many};
+use crate::replica::{MergeGroup, read_many, read_range};
 use crate::storage::Storage;
 use crate::time::Now;
 use crate::transport::Sender;
@@ -74,6 +74,9 @@ impl Door<'_> {
                 keep_within_frame(&mut answers, view.limits.frame_bytes_max / 2);
                 Admitted::Answered(ticket, AnswerBody::Read(answers))
             }
+            RequestBody::ReadRange(item) => {
+                Admitted::Answered(ticket, AnswerBody::Range(read_range(view, self.store, &item)))
+            }
             RequestBody::Write(items) => Admitted::Merge(accept_writes(view, Some(ticket), items)),
             RequestBody::Forward(forward) => {
                 let Sender::Peer(peer) = sender else {
@@ -102,6 +105,10 @@ impl Door<'_> {
                 Ok(puts) => Admitted::Run(Event::PutMany(ticket, puts)),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Refused(error)),
             },
+            RequestBody::Scan(command) => match prepare::scan(view, command) {
+                Ok(scan) => Admitted::Run(Event::Scan(ticket, scan)),
+                Err(error) => Admitted::Answered(ticket, AnswerBody::Scan(Err(error))),
+            },
             body => Admitted::Administer(ticket, body),
         }
     }
@@ -123,8 +130,13 @@ impl Door<'_> {
                 ),
             ));
         }
-        let by_layout =
-            matches!(body, RequestBody::Read(_) | RequestBody::Write(_) | RequestBody::Forward(_));
+        let by_layout = matches!(
+            body,
+            RequestBody::Read(_)
+                | RequestBody::ReadRange(_)
+                | RequestBody::Write(_)
+                | RequestBody::Forward(_)
+        );
         let version = self.view.layout.version();
         if by_layout && header.layout != version {
             return Err(Error::new(
@@ -150,6 +162,7 @@ impl Outcome {
             Outcome::Put(result) => AnswerBody::Put(result),
             Outcome::GetMany(results) => AnswerBody::GetMany(results),
             Outcome::PutMany(results) => AnswerBody::PutMany(results),
+            Outcome::Scan(result) => AnswerBody::Scan(result),
         }
     }
 }

@@ -1,11 +1,11 @@
 use smallvec::SmallVec;
 
-use crate::command::{GetAnswer, PutResult};
+use crate::command::{GetAnswer, PutResult, ScanAnswer};
 use crate::error::Error;
 use crate::ids::{NodeId, OpId};
-use crate::machine::ResolveRequest;
+use crate::machine::{ResolveRequest, ShowRequest};
 use crate::replica::Mutation;
-use crate::wire::{ReadItem, RequestBody};
+use crate::wire::{RangeItem, ReadItem, RequestBody};
 
 /// What the machine wants done. `T` names whoever waits for an outcome.
 #[derive(Debug)]
@@ -14,6 +14,10 @@ pub enum Effect<T> {
     Read(SmallVec<[LocalRead; 1]>),
     /// Call [`crate::machine::resolve`] and come back with [`crate::machine::Event::Resolved`].
     Resolve(Box<ResolveRequest>),
+    /// Read what the local store has in a range and come back with [`crate::machine::Event::Range`].
+    ReadRange((OpId, u8), RangeItem),
+    /// Call [`crate::machine::show`] and come back with [`crate::machine::Event::Shown`].
+    Show(Box<ShowRequest>),
     /// Send this request to that peer and come back with [`crate::machine::Event::Answer`] and the token.
     Call {
         /// The peer.
@@ -55,6 +59,8 @@ pub enum CallToken {
     Write(SmallVec<[(OpId, u8); 1]>),
     /// A forwarded put.
     Forward(OpId, u64),
+    /// A range.
+    Range(OpId, u8),
     /// A repair, whose answer nobody waits for.
     Repair,
 }
@@ -70,4 +76,6 @@ pub enum Outcome {
     GetMany(Vec<Result<GetAnswer, Error>>),
     /// Of a put of many keys.
     PutMany(Vec<PutResult>),
+    /// Of a scan.
+    Scan(Result<ScanAnswer, Error>),
 }

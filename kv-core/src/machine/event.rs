@@ -1,10 +1,10 @@
 use crate::error::Error;
 use crate::ids::{Incarnation, NodeId, OpId};
-use crate::machine::{CallToken, PreparedGet, PreparedPut, Resolution};
+use crate::machine::{CallToken, PreparedGet, PreparedPut, PreparedScan, Resolution, Shown};
 use crate::replica::Minted;
 use crate::storage::CommitError;
 use crate::transport::CallError;
-use crate::wire::{AnswerBody, ReadAnswer};
+use crate::wire::{AnswerBody, RangeAnswer, ReadAnswer};
 
 /// What happens to the machine. `T` names whoever waits for an outcome.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum Event<T> {
     GetMany(T, Vec<Result<PreparedGet, Error>>),
     /// A client writes many keys; a key that was refused at the door keeps its place.
     PutMany(T, Vec<Result<PreparedPut, Error>>),
+    /// A client reads a page of keys.
+    Scan(T, PreparedScan),
     /// A peer hands over a put that is prepared like a client's.
     Forwarded {
         /// Who waits.
@@ -34,6 +36,10 @@ pub enum Event<T> {
     Read((OpId, u8), ReadAnswer),
     /// Answers were merged.
     Resolved(OpId, Box<Result<Resolution, Error>>),
+    /// A range was read from the local store.
+    Range((OpId, u8), RangeAnswer),
+    /// Records were shown.
+    Shown(OpId, Result<Vec<Shown>, Error>),
     /// The writer made versions (or refused to) and is about to commit them.
     Minted(Vec<Minted>),
     /// The writer's commit ended.

@@ -1,13 +1,23 @@
 use crate::command::{GetAnswer, PutResult};
 use crate::error::{Error, ErrorKind};
+use crate::ids::OpId;
 use crate::machine::Outcome;
 
 /// An operation over many keys: waits until each has ended for itself.
 #[derive(Debug)]
 pub(super) struct Many<T> {
-    ticket: T,
+    asker: Asker<T>,
     left: usize,
     parts: Parts,
+}
+
+/// Who waits for all of them.
+#[derive(Debug)]
+pub(super) enum Asker<T> {
+    /// Somebody outside.
+    Ticket(T),
+    /// A scan.
+    Scan(OpId),
 }
 
 #[derive(Debug)]
@@ -24,12 +34,16 @@ pub(super) enum Part {
 }
 
 impl<T> Many<T> {
-    pub(super) fn gets(ticket: T, keys: usize) -> Self {
-        Many { ticket, left: keys, parts: Parts::Gets((0..keys).map(|_| None).collect()) }
+    pub(super) fn gets(asker: Asker<T>, keys: usize) -> Self {
+        Many { asker, left: keys, parts: Parts::Gets((0..keys).map(|_| None).collect()) }
     }
 
     pub(super) fn puts(ticket: T, keys: usize) -> Self {
-        Many { ticket, left: keys, parts: Parts::Puts((0..keys).map(|_| None).collect()) }
+        Many {
+            asker: Asker::Ticket(ticket),
+            left: keys,
+            parts: Parts::Puts((0..keys).map(|_| None).collect()),
+        }
     }
 
     /// Takes in how the key at `index` ended, and says whether it was the last.
@@ -43,7 +57,7 @@ impl<T> Many<T> {
         self.left == 0
     }
 
-    pub(super) fn into_outcome(self) -> (T, Outcome) {
+    pub(super) fn into_outcome(self) -> (Asker<T>, Outcome) {
         let lost = || Error::new(ErrorKind::Internal, "a key of the request was never answered");
         let outcome = match self.parts {
             Parts::Gets(parts) => {
@@ -56,7 +70,7 @@ impl<T> Many<T> {
                     .collect(),
             ),
         };
-        (self.ticket, outcome)
+        (self.asker, outcome)
     }
 }
 

@@ -1,25 +1,28 @@
+mod answers;
+mod endings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::command::{GetAnswer, PutResult};
+use crate::command::PutResult;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{BucketId, Incarnation, NodeId, OpId};
 use crate::key::Key;
 use crate::limits::Limits;
 use crate::machine::forwards::Forwards;
 use crate::machine::get::GetWork;
-use crate::machine::many::{Many, Part};
+use crate::machine::many::{Asker, Many};
 use crate::machine::operation::{Next, Operation, Waiter, Work};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::PutWork;
+use crate::machine::scan::{ScanStep, ScanWork};
 use crate::machine::stats::MachineStats;
 use crate::machine::step::Step;
 use crate::machine::timers::Timers;
-use crate::machine::{CallToken, Effect, Event, Outcome, PeerAnswer, PreparedGet, PreparedPut};
+use crate::machine::{CallToken, Effect, Event, Outcome, PreparedGet, PreparedPut, PreparedScan};
 use crate::mutants::{self, Mutant};
 use crate::time::Now;
-use crate::transport::CallError;
 use crate::view::View;
-use crate::wire::{AnswerBody, Forward, ForwardAnswer, ReadAnswer, RequestBody};
+use crate::wire::{Forward, RequestBody};
 
 /// Most keys whose damage waits to be healed at a time.
 const HEALS_MAX: usize = 1_024;
@@ -91,8 +94,9 @@ impl<T> NodeMachine<T> {
         match event {
             Event::Get(ticket, get) => self.begin_get(at, Waiter::Ticket(ticket), Ok(get), &mut outbox),
             Event::Put(ticket, put) => self.begin_put(at, Waiter::Ticket(ticket), Ok(put), &mut outbox),
-            Event::GetMany(ticket, gets) => self.get_many(at, ticket, gets, &mut outbox),
+            Event::GetMany(ticket, gets) => self.get_many(at, Asker::Ticket(ticket), gets, &mut outbox),
             Event::PutMany(ticket, puts) => self.put_many(at, ticket, puts, &mut outbox),
+            Event::Scan(ticket, scan) => self.begin_scan(at, ticket, scan, &mut outbox),
             Event::Forwarded { ticket, from: (node, incarnation), id, floor, put } => {
                 // A repeated request is not answered: the first one is, and its answer is the true one.
                 let fresh = self.forwards.admit(node, incarnation, id, floor);
@@ -107,7 +111,16 @@ impl<T> NodeMachine<T> {
                 self.with(at, op, &mut outbox, |operation, step, outbox| match &mut operation.work {
                     Work::Get(get) => Next::from(get.resolved(step, *result, outbox)),
                     Work::Put(put) => Next::from(put.resolved(step, *result, outbox)),
+                    Work::Scan(_) => Next::Wait,
                 })
+            }
+            Event::Range((op, index), answer) => {
+                self.with_scan(at, op, &mut outbox, |scan, step, outbox| {
+                    scan.answer(step, index, answer, outbox)
+                });
+            }
+            Event::Shown(op, result) => {
+                self.with_scan(at, op, &mut outbox, |scan, _, _| scan.shown(result));
             }
             Event::Minted(minted) => {
                 for minted in minted {
@@ -138,7 +151,7 @@ impl<T> NodeMachine<T> {
     ) {
         let get = match get.and_then(|get| self.admit().map(|()| get)) {
             Ok(get) => get,
-            Err(error) => return self.end_get(waiter, Err(error), outbox),
+            Err(error) => return self.end_get(at, waiter, Err(error), outbox),
         };
         let deadline_us = at.1.monotonic_us + get.timeout_us;
         let op = self.insert(at.1, waiter, Work::Get(GetWork::new(get)), deadline_us);
@@ -159,11 +172,23 @@ impl<T> NodeMachine<T> {
     ) {
         let put = match put.and_then(|put| self.admit().map(|()| put)) {
             Ok(put) => put,
-            Err(error) => return self.end_put(waiter, PutResult::NotApplied(error), outbox),
+            Err(error) => return self.end_put(at, waiter, PutResult::NotApplied(error), outbox),
         };
         let deadline_us = put.deadline_us;
         let op = self.insert(at.1, waiter, Work::Put(PutWork::new(put)), deadline_us);
         self.with_put(at, op, outbox, |put, step, outbox| put.begin(step, outbox));
+    }
+
+    fn begin_scan(&mut self, at: (&View, Now), ticket: T, scan: PreparedScan, outbox: &mut Outbox<'_, T>) {
+        if let Err(error) = self.admit() {
+            return self.end_scan(ticket, Err(error), outbox);
+        }
+        let deadline_us = at.1.monotonic_us + scan.timeout_us;
+        let op = self.insert(at.1, Waiter::Ticket(ticket), Work::Scan(ScanWork::new(scan)), deadline_us);
+        self.with_scan(at, op, outbox, |scan, step, outbox| {
+            scan.begin(step, outbox);
+            ScanStep::Wait
+        });
     }
 
     fn admit(&mut self) -> Result<(), Error> {
@@ -210,7 +235,7 @@ impl<T> NodeMachine<T> {
             Next::EndGet(result) => {
                 if let Some(waiter) = operation.waiter.take() {
                     self.waiting -= 1;
-                    self.end_get(waiter, result, outbox);
+                    self.end_get((view, now), waiter, result, outbox);
                 }
             }
             Next::EndPut(result) => {
@@ -218,7 +243,17 @@ impl<T> NodeMachine<T> {
                 self.remove(op);
                 if let Some(waiter) = waiter {
                     self.waiting -= 1;
-                    self.end_put(waiter, result, outbox);
+                    self.end_put((view, now), waiter, result, outbox);
+                }
+                return;
+            }
+            Next::GetForScan(gets) => return self.get_many((view, now), Asker::Scan(op), gets, outbox),
+            Next::EndScan(result) => {
+                let waiter = operation.waiter.take();
+                self.remove(op);
+                if let Some(Waiter::Ticket(ticket)) = waiter {
+                    self.waiting -= 1;
+                    self.end_scan(ticket, result, outbox);
                 }
                 return;
             }
@@ -227,7 +262,7 @@ impl<T> NodeMachine<T> {
         if operation.is_done() {
             self.remove(op);
         } else if operation.is_settling() && !operation.heals {
-            let target = operation.target();
+            let Some(target) = operation.target() else { return };
             let key = (target.bucket.id, target.key.clone());
             if self.healing.len() >= HEALS_MAX || !self.healing.insert(key) {
                 // Another operation heals this key already, or enough do; a later read sees the damage again.
@@ -250,7 +285,20 @@ impl<T> NodeMachine<T> {
     ) {
         self.with(at, op, outbox, |operation, context, outbox| match &mut operation.work {
             Work::Put(put) => Next::from(step(put, context, outbox)),
-            Work::Get(_) => Next::Wait,
+            Work::Get(_) | Work::Scan(_) => Next::Wait,
+        });
+    }
+
+    fn with_scan(
+        &mut self,
+        at: (&View, Now),
+        op: OpId,
+        outbox: &mut Outbox<'_, T>,
+        step: impl FnOnce(&mut ScanWork, Step<'_>, &mut Outbox<'_, T>) -> ScanStep,
+    ) {
+        self.with(at, op, outbox, |operation, context, outbox| match &mut operation.work {
+            Work::Scan(scan) => Next::from(step(scan, context, outbox)),
+            Work::Get(_) | Work::Put(_) => Next::Wait,
         });
     }
 
@@ -259,90 +307,10 @@ impl<T> NodeMachine<T> {
         if let Some(id) = operation.forward {
             self.forwarding.remove(&id);
         }
-        if operation.heals {
-            let target = operation.target();
+        if operation.heals
+            && let Some(target) = operation.target()
+        {
             self.healing.remove(&(target.bucket.id, target.key.clone()));
-        }
-    }
-
-    fn answer(
-        &mut self,
-        at: (&View, Now),
-        token: CallToken,
-        peer: NodeId,
-        result: Result<PeerAnswer, CallError>,
-        outbox: &mut Outbox<'_, T>,
-    ) {
-        if result.is_err() {
-            // It may be gone and come back in another life: a put is not handed to the one that is known.
-            self.peers.remove(&peer);
-        }
-        let result = result.and_then(|answer| {
-            self.peers.insert(peer, answer.incarnation);
-            match answer.body {
-                AnswerBody::Refused(error) => Err(CallError::NotSent(error.kind(), error.message().into())),
-                body => Ok((body, answer.incarnation)),
-            }
-        });
-        match (token, result) {
-            (CallToken::Read(parts), Ok((AnswerBody::Read(answers), _))) if parts.len() == answers.len() => {
-                let alone = parts.len() == 1;
-                for ((op, index), answer) in parts.into_iter().zip(answers) {
-                    self.with(at, op, outbox, |operation, step, outbox| {
-                        // One answer with all records would have been too large: ask for this record alone.
-                        if !alone && answer == ReadAnswer::Refused(ErrorKind::FrameTooLarge) {
-                            step.read_alone(operation.target(), index, outbox);
-                            return Next::Wait;
-                        }
-                        operation.read_answer(step, index, Ok(answer), outbox)
-                    });
-                }
-            }
-            (CallToken::Read(parts), result) => {
-                let error = unexpected(result);
-                for (op, index) in parts {
-                    self.with(at, op, outbox, |operation, step, outbox| {
-                        operation.read_answer(step, index, Err(&error), outbox)
-                    });
-                }
-            }
-            (CallToken::Write(parts), Ok((AnswerBody::Write(answers), incarnation)))
-                if parts.len() == answers.len() =>
-            {
-                for ((op, index), answer) in parts.into_iter().zip(answers) {
-                    self.with_put(at, op, outbox, |put, step, _| {
-                        put.write_answer(step, index, Ok((answer, incarnation)))
-                    });
-                }
-            }
-            (CallToken::Write(parts), result) => {
-                let error = unexpected(result);
-                for (op, index) in parts {
-                    self.with_put(at, op, outbox, |put, step, _| put.write_answer(step, index, Err(&error)));
-                }
-            }
-            (CallToken::Forward(op, id), result) => {
-                // Only the answer to the latest hand-over counts.
-                let named = match self.forwarding.remove(&id) {
-                    Some((of, named)) if of == op => named,
-                    _ => return,
-                };
-                let answer = match result {
-                    // Another copy of the request may have been run in the life that it was meant for. In no life at all it cannot have been.
-                    Ok((AnswerBody::Forward(answer), _))
-                        if is_stale(&answer)
-                            && named != Incarnation(0)
-                            && !mutants::on(Mutant::StaleForwardIsTriedAgain) =>
-                    {
-                        let message = "it has begun a new life since".into();
-                        Err(CallError::NoAnswer(ErrorKind::StaleIncarnation, message))
-                    }
-                    Ok((AnswerBody::Forward(answer), _)) => Ok(answer),
-                    result => Err(unexpected(result)),
-                };
-                self.with_put(at, op, outbox, |put, _, _| put.forward_answer(answer));
-            }
-            (CallToken::Repair, _) => {}
         }
     }
 
@@ -385,12 +353,17 @@ impl<T> NodeMachine<T> {
                 match &mut operation.work {
                     Work::Get(get) if over => Next::from(get.deadline(step, outbox)),
                     Work::Put(put) if over => Next::from(put.deadline()),
+                    Work::Scan(scan) if over => Next::from(scan.deadline()),
                     Work::Get(get) => {
                         get.hedge(step, outbox);
                         Next::Wait
                     }
                     Work::Put(put) => {
                         put.hedge(step, outbox);
+                        Next::Wait
+                    }
+                    Work::Scan(scan) => {
+                        scan.hedge(step, outbox);
                         Next::Wait
                     }
                 }
@@ -401,14 +374,17 @@ impl<T> NodeMachine<T> {
     fn get_many(
         &mut self,
         at: (&View, Now),
-        ticket: T,
+        asker: Asker<T>,
         gets: Vec<Result<PreparedGet, Error>>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        if gets.is_empty() {
-            return outbox.effect(Effect::Complete { ticket, outcome: Outcome::GetMany(Vec::new()) });
-        }
-        let many = self.add_many(Many::gets(ticket, gets.len()));
+        let asker = match asker {
+            Asker::Ticket(ticket) if gets.is_empty() => {
+                return outbox.effect(Effect::Complete { ticket, outcome: Outcome::GetMany(Vec::new()) });
+            }
+            asker => asker,
+        };
+        let many = self.add_many(Many::gets(asker, gets.len()));
         for (index, get) in gets.into_iter().enumerate() {
             self.begin_get(at, Waiter::Part(many, index), get, outbox);
         }
@@ -434,53 +410,5 @@ impl<T> NodeMachine<T> {
         self.last_many += 1;
         self.manies.insert(self.last_many, many);
         self.last_many
-    }
-
-    fn end_get(&mut self, waiter: Waiter<T>, result: Result<GetAnswer, Error>, outbox: &mut Outbox<'_, T>) {
-        match &result {
-            Ok(_) => self.stats.gets_answered += 1,
-            Err(_) => self.stats.gets_failed += 1,
-        }
-        match waiter {
-            Waiter::Ticket(ticket) => {
-                outbox.effect(Effect::Complete { ticket, outcome: Outcome::Get(result) });
-            }
-            Waiter::Part(many, index) => self.end_part(many, index, Part::Get(result), outbox),
-        }
-    }
-
-    fn end_put(&mut self, waiter: Waiter<T>, result: PutResult, outbox: &mut Outbox<'_, T>) {
-        match &result {
-            PutResult::Applied(_) => self.stats.puts_applied += 1,
-            PutResult::NotApplied(_) => self.stats.puts_not_applied += 1,
-            PutResult::Indeterminate(_) => self.stats.puts_indeterminate += 1,
-        }
-        match waiter {
-            Waiter::Ticket(ticket) => {
-                outbox.effect(Effect::Complete { ticket, outcome: Outcome::Put(result) });
-            }
-            Waiter::Part(many, index) => self.end_part(many, index, Part::Put(result), outbox),
-        }
-    }
-
-    fn end_part(&mut self, many: u64, index: usize, part: Part, outbox: &mut Outbox<'_, T>) {
-        let complete = self.manies.get_mut(&many).is_some_and(|entry| entry.take(index, part));
-        if complete && let Some(entry) = self.manies.remove(&many) {
-            let (ticket, outcome) = entry.into_outcome();
-            outbox.effect(Effect::Complete { ticket, outcome });
-        }
-    }
-}
-
-/// Whether an owner refused a put because it was meant for another life of it.
-fn is_stale(answer: &ForwardAnswer) -> bool {
-    matches!(&answer.result, PutResult::NotApplied(error) if error.kind() == ErrorKind::StaleIncarnation)
-}
-
-/// The failure that an answer of the wrong shape, or none, comes to. The request may have been carried out.
-fn unexpected(result: Result<(AnswerBody, Incarnation), CallError>) -> CallError {
-    match result {
-        Ok(_) => CallError::NoAnswer(ErrorKind::InvalidFrame, "the peer answered something else".into()),
-        Err(error) => error,
     }
 }

@@ -1,11 +1,12 @@
-use crate::command::{GetAnswer, PutResult};
+use crate::command::{GetAnswer, PutResult, ScanAnswer};
 use crate::error::Error;
 use crate::ids::NodeId;
-use crate::machine::Target;
 use crate::machine::get::{GetStep, GetWork};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::{PutStep, PutWork};
+use crate::machine::scan::{ScanStep, ScanWork};
 use crate::machine::step::Step;
+use crate::machine::{PreparedGet, Target};
 use crate::transport::CallError;
 use crate::wire::ReadAnswer;
 
@@ -28,6 +29,7 @@ pub(super) struct Operation<T> {
 pub(super) enum Work {
     Get(GetWork),
     Put(PutWork),
+    Scan(ScanWork),
 }
 
 /// What a step of an operation comes to, beside its effects.
@@ -40,6 +42,10 @@ pub(super) enum Next {
     EndGet(Result<GetAnswer, Error>),
     /// Answer the client of a put, which is over.
     EndPut(PutResult),
+    /// Get these keys for a scan.
+    GetForScan(Vec<Result<PreparedGet, Error>>),
+    /// Answer the client of a scan, which is over.
+    EndScan(Result<ScanAnswer, Error>),
 }
 
 impl From<GetStep> for Next {
@@ -58,11 +64,23 @@ impl From<PutStep> for Next {
     }
 }
 
+impl From<ScanStep> for Next {
+    fn from(step: ScanStep) -> Self {
+        match step {
+            ScanStep::Wait => Next::Wait,
+            ScanStep::Get(gets) => Next::GetForScan(gets),
+            ScanStep::End(result) => Next::EndScan(result),
+        }
+    }
+}
+
 impl<T> Operation<T> {
-    pub(super) fn target(&self) -> &Target {
+    /// The key of an operation on one.
+    pub(super) fn target(&self) -> Option<&Target> {
         match &self.work {
-            Work::Get(get) => &get.target,
-            Work::Put(put) => &put.target,
+            Work::Get(get) => Some(&get.target),
+            Work::Put(put) => Some(&put.target),
+            Work::Scan(_) => None,
         }
     }
 
@@ -84,6 +102,7 @@ impl<T> Operation<T> {
         match &mut self.work {
             Work::Get(get) => Next::from(get.answer(step, index, answer, outbox)),
             Work::Put(put) => Next::from(put.read_answer(step, index, answer, outbox)),
+            Work::Scan(_) => Next::Wait,
         }
     }
 }

@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 
 use crate::bucket::{Quorum, QuorumMode, sloppy_is_unsupported};
 use crate::causality::{Context, PeerClocks};
-use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, Scan, ScanPosition, WriteOptions};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Incarnation, NodeId, Token};
+use crate::ids::{Incarnation, NodeId, PartitionId, Token};
 use crate::key::Key;
 use crate::time::Now;
 use crate::view::{Bucket, View};
@@ -46,6 +46,23 @@ pub struct PreparedPut {
     pub(super) needed: usize,
     pub(super) options: WriteOptions,
     pub(super) deadline_us: u64,
+}
+
+/// A scan that passed the door, and the part of its range that one set of nodes owns.
+#[derive(Debug, Clone)]
+pub struct PreparedScan {
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) owners: SmallVec<[NodeId; 4]>,
+    pub(super) from: ScanPosition,
+    /// The last token of the part.
+    pub(super) last: Token,
+    /// Where the range goes on behind the part, if it does.
+    pub(super) behind: Option<ScanPosition>,
+    pub(super) prefix: Bytes,
+    pub(super) limit: u32,
+    pub(super) values: bool,
+    pub(super) needed: usize,
+    pub(super) timeout_us: u64,
 }
 
 /// Where a put's context comes from.
@@ -91,6 +108,76 @@ pub fn get_many(view: &View, command: GetMany) -> Result<Vec<Result<PreparedGet,
     let bucket = view.bucket(&command.bucket)?;
     let gets = command.keys.into_iter().map(|key| one_get(view, bucket, key, &command.options));
     Ok(gets.collect())
+}
+
+/// Checks a scan, and takes the first part of its range that one set of nodes owns.
+///
+/// # Errors
+///
+/// What is wrong with it; nothing was done.
+pub fn scan(view: &View, command: Scan) -> Result<PreparedScan, Error> {
+    let Scan { bucket, mut from, mut last, prefix, limit, values, r, timeout_ms } = command;
+    let bucket = view.bucket(&bucket)?;
+    if prefix.len() > view.limits.key_bytes_max {
+        return Err(Error::new(
+            ErrorKind::InvalidKey,
+            format!(
+                "no key can begin with {} bytes, {} are allowed",
+                prefix.len(),
+                view.limits.key_bytes_max
+            ),
+        ));
+    }
+    let partitioner = &*view.plugins.partitioner;
+    if partitioner.is_ordered() && !prefix.is_empty() {
+        from = from.max(ScanPosition::at(partitioner.token(&prefix)));
+        last = end_of_prefix(&prefix).map_or(last, |end| last.min(partitioner.token(&end)));
+    }
+    let partitioning = view.layout.partitioning();
+    let set = |token| {
+        let mut owners: SmallVec<[NodeId; 4]> = SmallVec::from_slice(view.owners(bucket, token));
+        owners.sort_unstable();
+        owners
+    };
+    let owned = set(from.token);
+    let later = partitioning.partition(from.token).0 + 1..partitioning.count();
+    let behind = later
+        .map(|partition| partitioning.first_token(PartitionId(partition)))
+        .take_while(|first| *first <= last)
+        .find(|first| set(*first) != owned);
+    let owners = SmallVec::from_slice(view.owners(bucket, from.token));
+    let needed = needed(r.unwrap_or(bucket.properties.r), "r", bucket, owners.len())?;
+    Ok(PreparedScan {
+        bucket: Arc::clone(bucket),
+        owners,
+        last: behind.map_or(last, |behind| Token(behind.0 - 1)),
+        behind: behind.map(ScanPosition::at),
+        from,
+        prefix,
+        limit: limit.clamp(1, view.limits.batch_keys_max as u32),
+        values,
+        needed,
+        timeout_us: timeout_us(view, timeout_ms),
+    })
+}
+
+/// The first key behind all that begin with `prefix`, if there is any.
+fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    *end.last_mut()? += 1;
+    Some(end)
+}
+
+/// The get of a key that a scan came upon.
+pub(super) fn get_in_scan(
+    view: &View,
+    scan: &PreparedScan,
+    key: Key,
+    timeout_us: u64,
+) -> Result<PreparedGet, Error> {
+    let target = target(view, &scan.bucket, key)?;
+    Ok(PreparedGet { target, needed: scan.needed, timeout_us, explain: false })
 }
 
 /// Checks a put or delete.
@@ -151,7 +238,7 @@ pub fn forwarded(
 
 fn one_get(view: &View, bucket: &Arc<Bucket>, key: Key, options: &ReadOptions) -> Result<PreparedGet, Error> {
     let target = target(view, bucket, key)?;
-    let needed = needed(options.r.unwrap_or(bucket.properties.r), "r", &target)?;
+    let needed = needed(options.r.unwrap_or(bucket.properties.r), "r", bucket, target.owners.len())?;
     let timeout_us = timeout_us(view, options.timeout_ms);
     Ok(PreparedGet { target, needed, timeout_us, explain: options.explain })
 }
@@ -180,7 +267,7 @@ fn one_put(
         ));
     }
     let w = options.w.unwrap_or(properties.w);
-    let needed_w = needed(w, "w", &target)?;
+    let needed_w = needed(w, "w", bucket, target.owners.len())?;
     let least = usize::from(properties.w_min).min(target.owners.len());
     if needed_w < least {
         return Err(Error::new(
@@ -200,7 +287,9 @@ fn one_put(
     let basis = match replace {
         Replace::Context(token) => Basis::Given(token.open(view.secret(), bucket.id, &target.key)?),
         _ if bucket.resolver.replaces_by_stamp() => Basis::Given(Context::default()),
-        Replace::Overwrite => Basis::Read(needed(options.r.unwrap_or(properties.r), "r", &target)?),
+        Replace::Overwrite => {
+            Basis::Read(needed(options.r.unwrap_or(properties.r), "r", bucket, target.owners.len())?)
+        }
         Replace::Nothing if value.is_none() => {
             return Err(Error::new(
                 ErrorKind::InvalidContext,
@@ -225,19 +314,16 @@ fn target(view: &View, bucket: &Arc<Bucket>, key: Key) -> Result<Target, Error> 
     Ok(Target { bucket: Arc::clone(bucket), key, token, owners })
 }
 
-fn needed(quorum: Quorum, name: &str, target: &Target) -> Result<usize, Error> {
+fn needed(quorum: Quorum, name: &str, bucket: &Bucket, owners: usize) -> Result<usize, Error> {
     if let Quorum::Count(count) = quorum
-        && (count == 0 || count > target.bucket.properties.n)
+        && (count == 0 || count > bucket.properties.n)
     {
         return Err(Error::new(
             ErrorKind::InvalidConsistency,
-            format!(
-                "{name} = {count} cannot be: bucket '{}' has n = {}",
-                target.bucket.name, target.bucket.properties.n
-            ),
+            format!("{name} = {count} cannot be: bucket '{}' has n = {}", bucket.name, bucket.properties.n),
         ));
     }
-    Ok(quorum.needed(target.owners.len()))
+    Ok(quorum.needed(owners))
 }
 
 fn check_batch(view: &View, keys: usize) -> Result<(), Error> {

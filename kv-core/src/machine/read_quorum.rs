@@ -94,13 +94,27 @@ impl ReadQuorum {
         };
     }
 
+    /// Takes note that an owner answered in another way.
+    pub(super) fn count(&mut self, index: u8) -> bool {
+        match self.replicas.get_mut(usize::from(index)) {
+            Some(replica @ Replica::Waiting) => {
+                *replica = Replica::Absent;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes note that an owner refused to answer.
+    pub(super) fn refuse(&mut self, index: u8, kind: ErrorKind) {
+        if let Some(replica @ Replica::Waiting) = self.replicas.get_mut(usize::from(index)) {
+            *replica = Replica::Failed(kind);
+        }
+    }
+
     /// Takes note that no answer will come.
     pub(super) fn fail(&mut self, index: u8, error: &CallError) {
-        if let Some(replica) = self.replicas.get_mut(usize::from(index))
-            && *replica == Replica::Waiting
-        {
-            *replica = Replica::Failed(error.kind());
-        }
+        self.refuse(index, error.kind());
     }
 
     pub(super) fn record(&self, index: u8) -> Option<&EncodedRecord> {

@@ -11,6 +11,10 @@ pub struct MachineStats {
     pub puts_not_applied: u64,
     /// Puts and deletes whose outcome is unknown.
     pub puts_indeterminate: u64,
+    /// Pages of scans that were answered.
+    pub scans_answered: u64,
+    /// Pages of scans that failed.
+    pub scans_failed: u64,
     /// Records sent to owners that were behind, this node among them.
     pub repairs: u64,
     /// Puts handed to an owner.

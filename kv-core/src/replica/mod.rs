@@ -6,6 +6,7 @@ mod leftover;
 mod meta;
 mod minter;
 mod mutation;
+mod range;
 mod read;
 
 pub use apply::{Applied, Finished, apply};
@@ -13,4 +14,5 @@ pub use leftover::leftover;
 pub use meta::{Meta, StoreIdentity, open_store, store_layout, store_table};
 pub use minter::Minter;
 pub use mutation::{Merge, MergeGroup, Mint, Minted, Mutation};
+pub use range::read_range;
 pub use read::{read, read_cell, read_many};

@@ -2,12 +2,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::{BucketProperties, BucketTable};
 use crate::causality::Stamp;
-use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
+use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use crate::error::Error;
 use crate::ids::{ClusterId, Incarnation, NodeId};
 use crate::layout::Layout;
 use crate::storage::StorageStats;
-use crate::wire::{Forward, ForwardAnswer, ReadAnswer, ReadItem, WriteAnswer, WriteItem};
+use crate::wire::{
+    Forward, ForwardAnswer, RangeAnswer, RangeItem, ReadAnswer, ReadItem, WriteAnswer, WriteItem,
+};
 
 /// Stands at the front of every request and answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,10 @@ pub enum RequestBody {
     Init,
     /// Changes the bucket table.
     ChangeBucket(BucketChange),
+    /// Reads a range of records; for peers.
+    ReadRange(RangeItem),
+    /// Reads a page of keys for a client.
+    Scan(Scan),
 }
 
 /// A change of the bucket table.
@@ -85,6 +91,7 @@ impl RequestBody {
                 | RequestBody::Forward(_)
                 | RequestBody::MergeBuckets(_)
                 | RequestBody::Join(..)
+                | RequestBody::ReadRange(_)
         )
     }
 
@@ -136,6 +143,10 @@ pub enum AnswerBody {
     Cluster(Box<ClusterInfo>),
     /// How the node is.
     Status(Box<NodeStatus>),
+    /// What lies in a range.
+    Range(RangeAnswer),
+    /// A page of keys.
+    Scan(Result<ScanAnswer, Error>),
 }
 
 /// What a client needs to find owners.

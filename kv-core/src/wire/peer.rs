@@ -2,9 +2,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::causality::ContextToken;
-use crate::command::{PutResult, WriteOptions};
+use crate::command::{PutResult, ScanPosition, WriteOptions};
 use crate::error::ErrorKind;
-use crate::ids::{BucketId, Epoch, Incarnation, NodeId};
+use crate::ids::{BucketId, Epoch, Incarnation, NodeId, Token};
 use crate::key::Key;
 
 /// Asks a replica for one record.
@@ -35,6 +35,64 @@ pub enum ReadAnswer {
     Damaged(u64),
     /// It cannot say, for that reason.
     Refused(ErrorKind),
+}
+
+/// Asks a replica what lies in a range of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeItem {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The sender's epoch of the range's partitions.
+    pub epoch: Epoch,
+    /// Where the range begins.
+    pub from: ScanPosition,
+    /// The last token of the range.
+    pub last: Token,
+    /// Only keys that begin so.
+    pub prefix: Bytes,
+    /// Most entries of the answer.
+    pub entries_max: u32,
+    /// Whether whole records are wanted, or their digests.
+    pub records: bool,
+}
+
+/// What a replica says to a [`RangeItem`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RangeAnswer {
+    /// What it has, from the beginning of the range.
+    Page(RangePage),
+    /// It cannot say, for that reason.
+    Refused(ErrorKind),
+}
+
+/// A part of a range.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangePage {
+    /// The keys that it has a record of, in the order of scans.
+    #[serde(deserialize_with = "crate::codec::list")]
+    pub entries: Vec<RangeEntry>,
+    /// How far the page goes; none if to the end of the range.
+    pub next: Option<ScanPosition>,
+}
+
+/// One key of a range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeEntry {
+    /// The key.
+    pub key: Key,
+    /// What there is of it.
+    pub state: RangeState,
+}
+
+/// What a replica has of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RangeState {
+    /// A record with that digest, and whether any of its versions has a value.
+    Digest(u64, bool),
+    /// This record.
+    Record(Bytes),
+    /// A record that is damaged or recovering.
+    Unsure,
 }
 
 /// Whose state a record was merged from.

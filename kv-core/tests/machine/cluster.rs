@@ -10,7 +10,7 @@ use kv_core::key::{Key, StorageKey};
 use kv_core::layout::{Layout, LayoutDraft, Member, Partitioning};
 use kv_core::limits::Limits;
 use kv_core::machine::{
-    Admitted, CallToken, Door, Effect, Event, MachineStats, NodeMachine, Outcome, PeerAnswer, resolve,
+    Admitted, CallToken, Door, Effect, Event, MachineStats, NodeMachine, Outcome, PeerAnswer, resolve, show,
 };
 use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::record::{CellView, Record};
@@ -486,6 +486,11 @@ impl Cluster {
                 let result = Box::new(resolve(&request));
                 self.handle(id, Event::Resolved(request.op, result));
             }
+            Effect::ReadRange(op, item) => {
+                let answer = kv_core::replica::read_range(&node.view, &*node.store, &item);
+                self.handle(id, Event::Range(op, answer));
+            }
+            Effect::Show(request) => self.handle(id, Event::Shown(request.op, show(&request))),
             Effect::Mutate(mutation) => node.mutations.push(mutation),
             Effect::Complete { ticket, outcome } => {
                 let body = Outcome::into_answer(outcome, matches!(ticket, Ticket::Forwarded(_)));

@@ -14,4 +14,5 @@ mod lives;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod puts;
+mod scans;
 mod store;

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use kv_core::mutants::{Mutant, choose};
 
-use crate::{batches, damage, deadlines, forwarding, gets, lives, puts};
+use crate::{batches, damage, deadlines, forwarding, gets, lives, puts, scans};
 
 const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContinuesCounterOfRepairedRecord, damage::a_record_that_others_gave_back_is_not_gone_on_with),
@@ -47,6 +47,8 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::RepairsAreNotSent, gets::a_get_brings_owners_up_to_date_that_were_behind),
     (Mutant::RepairsConvergedReplicas, gets::nothing_is_written_where_replicas_agree),
     (Mutant::BirthForEveryMint, lives::a_node_goes_on_with_its_actor_from_put_to_put),
+    (Mutant::ScanGoesAsFarAsAny, scans::replicas_that_have_different_keys_are_paged_through_together),
+    (Mutant::ScanTrustsAnyReplica, scans::what_replicas_do_not_agree_on_is_read_as_a_get_would),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

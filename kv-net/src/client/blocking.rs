@@ -1,6 +1,6 @@
 //! The client for programs without tokio.
 
-use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
+use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::wire::{BucketChange, ClusterInfo, NodeStatus};
 use tokio::runtime::Runtime;
@@ -57,6 +57,15 @@ impl Client {
     /// As [`crate::Client::put_many`].
     pub fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
         self.runtime.block_on(self.client.put_many(put))
+    }
+
+    /// As [`crate::Client::scan`].
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::scan`].
+    pub fn scan(&self, scan: Scan) -> Result<ScanAnswer, Error> {
+        self.runtime.block_on(self.client.scan(scan))
     }
 
     /// As [`crate::Client::cluster`].

@@ -2,6 +2,7 @@
 
 pub mod blocking;
 mod builder;
+mod calls;
 mod health;
 mod routing;
 mod value;

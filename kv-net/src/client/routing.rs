@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kv_core::ids::NodeId;
+use kv_core::ids::{NodeId, Token};
 use kv_core::key::Key;
 use kv_core::partitioner::Partitioner;
 use kv_core::wire::ClusterInfo;
@@ -39,11 +39,21 @@ impl Routing {
 
     /// The nodes to try for `key`: its owners in the order of preference, then the others; those that failed lately last.
     pub(super) fn route(&self, bucket: &str, key: &Key, health: &Health) -> Route {
+        let token = self.partitioner.as_ref().map(|partitioner| partitioner.token(key.as_bytes()));
+        self.route_by(bucket, token, health)
+    }
+
+    /// The same for a place.
+    pub(super) fn route_to(&self, bucket: &str, token: Token, health: &Health) -> Route {
+        self.route_by(bucket, Some(token), health)
+    }
+
+    fn route_by(&self, bucket: &str, token: Option<Token>, health: &Health) -> Route {
         let mut route: Route = SmallVec::new();
-        if let (Some(layout), Some(partitioner)) = (&self.info.layout, &self.partitioner) {
+        if let (Some(layout), Some(token)) = (&self.info.layout, token) {
             let replicas =
                 self.info.buckets.get(bucket).map_or(layout.replicas(), |(_, bucket)| bucket.n.into());
-            let owners = layout.owners(partitioner.token(key.as_bytes()), replicas);
+            let owners = layout.owners(token, replicas);
             route.extend(owners.iter().filter_map(|owner| self.addresses.get(owner).cloned()));
         }
         let owners = route.len();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::NodeId;
-use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve};
+use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
 use kv_core::replica::{self, Minted, Mutation};
 use kv_core::transport::{CallError, Sender};
 use kv_core::wire::{AnswerBody, Request, RequestBody, WriteAnswer, decode_answer, encode_request};
@@ -60,11 +60,23 @@ impl Shared {
                     .extend(reads.into_iter().map(|read| Event::Read(read.op, self.read(live, &read.item))));
             }
             Effect::Resolve(request) => {
-                // A resolver is somebody else's code: if it panics, the operation fails and nothing else does.
-                let result = catch_unwind(AssertUnwindSafe(|| resolve(&request))).unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Internal, "the bucket's resolver panicked"))
-                });
+                let result = unless_it_panics(|| resolve(&request));
                 events.push(Event::Resolved(request.op, Box::new(result)));
+            }
+            Effect::ReadRange(op, item) if self.config.store.capabilities().reads_may_block => {
+                let (shared, live) = (self.clone(), live.clone());
+                self.runtime.spawn_blocking(move || {
+                    let answer = replica::read_range(&live.view, &*shared.config.store, &item);
+                    shared.drive(&live, Event::Range(op, answer));
+                });
+            }
+            Effect::ReadRange(op, item) => {
+                let answer = replica::read_range(&live.view, &*self.config.store, &item);
+                events.push(Event::Range(op, answer));
+            }
+            Effect::Show(request) => {
+                let result = unless_it_panics(|| show(&request));
+                events.push(Event::Shown(request.op, result));
             }
             Effect::Call { peer, body, timeout_us, token } => self.call(live, peer, body, timeout_us, token),
             Effect::Mutate(mutation) => {
@@ -118,6 +130,12 @@ impl Shared {
         self.compare_tables(live, peer, answer.header.buckets);
         Ok(PeerAnswer { incarnation: answer.header.incarnation, body: answer.body })
     }
+}
+
+/// A resolver is somebody else's code: if it panics, the operation fails and nothing else does.
+fn unless_it_panics<R>(resolve: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    catch_unwind(AssertUnwindSafe(resolve))
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the bucket's resolver panicked")))
 }
 
 /// What a mutation that found the queue full comes to.

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult};
+use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
 use kv_core::key::STORAGE_PREFIX_BYTES;
@@ -184,6 +184,21 @@ impl Node {
         match self.run(&live, |ticket| Event::PutMany(ticket, puts)).await {
             Some(Outcome::PutMany(results)) => Ok(results),
             _ => Ok((0..count).map(|_| PutResult::Indeterminate(internal())).collect()),
+        }
+    }
+
+    /// Reads a page of keys: of the first part of the range that one set of nodes owns, so that there may be few or none, and more behind
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the command, or why too few replicas answered.
+    pub async fn scan(&self, scan: Scan) -> Result<ScanAnswer, Error> {
+        let live = self.shared.open_for_operations()?;
+        let scan = prepare::scan(&live.view, scan)?;
+        match self.run(&live, |ticket| Event::Scan(ticket, scan)).await {
+            Some(Outcome::Scan(result)) => result,
+            _ => Err(internal()),
         }
     }
 

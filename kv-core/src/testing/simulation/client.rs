@@ -1,6 +1,6 @@
 use crate::bucket::Quorum;
 use crate::causality::ContextToken;
-use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, Scan, ScanPosition, WriteOptions};
 use crate::ids::{ClusterId, Incarnation};
 use crate::testing::simulation::history::{Basis, History, Write, WriteOutcome, encode};
 use crate::testing::simulation::keys::SimulatedKey;
@@ -31,8 +31,12 @@ pub(super) enum What {
     Gets(Vec<usize>),
     /// The keys that are written and the place of the write among those of the key.
     Puts(Vec<(usize, usize)>),
+    /// One key of the bucket that is scanned, and where the scan begins.
+    Scan(usize, ScanPosition),
 }
 
+/// One operation in so many that is no get is a scan.
+const SCAN_EVERY: u64 = 12;
 /// Contexts that a client remembers for a key.
 const CONTEXTS_MAX: usize = 3;
 /// How long after its deadline a client waits for an answer.
@@ -97,6 +101,19 @@ impl Client {
             let current = Current { start_us: now_us, what: What::Gets(chosen), r };
             return Chosen { body, current, gives_up_us };
         }
+        if random.below(SCAN_EVERY) == 0 {
+            let from = self.draw_position(first, keys, random);
+            let scan = Scan {
+                from: from.clone(),
+                limit: *random.pick(&[1, 1, 1, 2, 4]),
+                values: true,
+                r: Some(Quorum::Count(r as u8)),
+                timeout_ms: Some(timeout_ms),
+                ..Scan::new(bucket)
+            };
+            let current = Current { start_us: now_us, what: What::Scan(first, from), r };
+            return Chosen { body: RequestBody::Scan(scan), current, gives_up_us };
+        }
         let options = WriteOptions {
             w: Some(Quorum::Count(w as u8)),
             r: Some(Quorum::Count(r as u8)),
@@ -130,6 +147,16 @@ impl Client {
             _ => RequestBody::PutMany(PutMany { bucket, puts, options }),
         };
         Chosen { body, current: Current { start_us: now_us, what: What::Puts(places), r }, gives_up_us }
+    }
+
+    /// Where a scan begins: at the beginning of everything, at a key, or behind one.
+    fn draw_position(&self, key: usize, keys: &[SimulatedKey], random: &mut Random) -> ScanPosition {
+        let SimulatedKey { key, token, .. } = &keys[key];
+        match random.below(4) {
+            0 | 1 => ScanPosition::default(),
+            2 => ScanPosition::at(*token),
+            _ => ScanPosition { token: *token, after: Some(key.clone()) },
+        }
     }
 
     fn draw_replace(&self, key: usize, rates: &Rates, random: &mut Random) -> (bool, Basis, Replace) {

@@ -1,4 +1,4 @@
-use crate::ids::PartitionId;
+use crate::ids::{PartitionId, Token};
 use crate::key::{Key, StorageKey};
 use crate::testing::simulation::plan::Plan;
 use crate::view::View;
@@ -7,6 +7,7 @@ use crate::view::View;
 #[derive(Debug)]
 pub(super) struct SimulatedKey {
     pub(super) key: Key,
+    pub(super) token: Token,
     /// Its place among the buckets of the plan.
     pub(super) bucket: usize,
     pub(super) storage_key: StorageKey,
@@ -32,6 +33,7 @@ pub(super) fn keys(plan: &Plan, view: &View) -> Vec<SimulatedKey> {
                 partition: view.layout.partitioning().partition(token),
                 owners: owners.iter().map(|node| node.0 as usize - 1).collect(),
                 key,
+                token,
                 bucket,
             }
         })

@@ -70,6 +70,8 @@ pub enum Check {
     ReadsAreRegular,
     /// An overwrite that starts after an acknowledged put, R + W > N, replaces it.
     OverwritesAreRegular,
+    /// A page of a scan has each key once, in order, and none from outside of its range.
+    PagesAreInOrder,
     /// A put that all owners acknowledged leaves each of them with what its coordinator had.
     WholeRecordsTravel,
     /// When faults are over and every key was read from all replicas, all nodes answer the same and all owners store the same.
@@ -94,6 +96,7 @@ impl fmt::Display for Check {
             Check::SiblingsAreConcurrent => "siblings only for concurrent writes",
             Check::ReadsAreRegular => "regular reads",
             Check::OverwritesAreRegular => "regular overwrites",
+            Check::PagesAreInOrder => "pages are in order",
             Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",

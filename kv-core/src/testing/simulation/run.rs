@@ -131,6 +131,10 @@ impl Simulation {
             let message = format!("{} messages changed when they were encoded", world.fabric.garbled);
             violations.push(Violation { check: Check::MessagesKeepTheirMeaning, message });
         }
+        if world.strays > 0 {
+            let message = format!("{} keys of scans are not where they should be", world.strays);
+            violations.push(Violation { check: Check::PagesAreInOrder, message });
+        }
         let (reads_checked, writes_checked) = reads_and_writes(&world.history);
         let failures: u64 = world.nodes.iter().map(|node| u64::from(node.disk.failures())).sum();
         Report {
@@ -214,6 +218,7 @@ impl Simulation {
             succeeded: 0,
             key_operations: 0,
             bits_flipped: 0,
+            strays: 0,
             is_over: false,
             checkers_answer: None,
         };

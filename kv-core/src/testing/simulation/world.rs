@@ -1,4 +1,4 @@
-use crate::command::{GetAnswer, PutResult};
+use crate::command::{GetAnswer, PutResult, ScanAnswer, ScanPosition};
 use crate::error::Error;
 use crate::ids::ClusterId;
 use crate::testing::simulation::client::{Chosen, Client, Current, What, client_header};
@@ -23,6 +23,8 @@ pub(super) struct World {
     /// Operations on single keys, and when the last began.
     pub(super) key_operations: u64,
     pub(super) bits_flipped: u64,
+    /// Keys that scans showed out of order, twice, or outside of the page.
+    pub(super) strays: u64,
     /// Flips per key, since each may cost an actor.
     pub(super) flips: Vec<u64>,
     /// Whether faults are over.
@@ -88,10 +90,12 @@ impl World {
         let first = match &current.what {
             What::Gets(keys) => keys[0],
             What::Puts(puts) => puts[0].0,
+            What::Scan(key, _) => *key,
         };
         self.key_operations += match &current.what {
             What::Gets(keys) => keys.len() as u64,
             What::Puts(puts) => puts.len() as u64,
+            What::Scan(..) => 1,
         };
         // Mostly an owner; the others have to hand puts over.
         let to = match random.below(3) {
@@ -145,6 +149,9 @@ impl World {
                     self.end_get(index, key, (current.start_us, current.r), result);
                 }
             }
+            (What::Scan(key, from), Some(Some(AnswerBody::Scan(Ok(page))))) => {
+                self.end_scan(index, self.keys[key].bucket, &from, (current.start_us, current.r), page);
+            }
             (What::Puts(puts), Some(Some(body))) => {
                 let results = match body {
                     AnswerBody::Put(result) => vec![result],
@@ -167,6 +174,38 @@ impl World {
         }
         let think_us = self.fabric.random.below(if was_there { 500 } else { 5_000 });
         self.fabric.plan_in(think_us, Happening::ClientActs(index));
+    }
+
+    /// A page says of every key from its beginning to its end what a get would have said.
+    fn end_scan(
+        &mut self,
+        client: usize,
+        bucket: usize,
+        from: &ScanPosition,
+        (start_us, r): (u64, usize),
+        page: ScanAnswer,
+    ) {
+        self.succeeded += 1;
+        let times = (start_us, self.fabric.now_us);
+        let mut entries = page.entries.into_iter().peekable();
+        let mut keys: Vec<usize> = (0..self.keys.len()).collect();
+        keys.sort_by_key(|key| (self.keys[*key].token, self.keys[*key].key.clone()));
+        for key in keys {
+            let SimulatedKey { token, key: name, .. } = &self.keys[key];
+            let is_covered = self.keys[key].bucket == bucket
+                && !from.is_behind(*token, name)
+                && page.next.as_ref().is_none_or(|next| next.is_behind(*token, name));
+            if !is_covered {
+                continue;
+            }
+            let entry = entries.next_if(|entry| entry.key == *name);
+            let values = entry.as_ref().map(|entry| entry.values.as_slice()).unwrap_or_default();
+            let read = self.history.read(key, times, r, false, values);
+            if let Some(entry) = entry {
+                self.clients[client].remember(key, entry.context, Basis::Read(read));
+            }
+        }
+        self.strays += entries.count() as u64;
     }
 
     fn end_get(
@@ -219,6 +258,7 @@ impl World {
 fn describe(body: &RequestBody, current: &Current, history: &History) -> String {
     match &current.what {
         What::Gets(keys) => format!("get of keys {keys:?}, R = {}", current.r),
+        What::Scan(key, from) => format!("scan of the bucket of key {key} from {from}, R = {}", current.r),
         What::Puts(puts) => {
             let many = if puts.len() > 1 { "puts" } else { "put" };
             let writes = puts.iter().map(|(key, place)| {

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
-use crate::machine::{Effect, Event, Outcome, resolve};
-use crate::replica::read;
+use crate::machine::{Effect, Event, Outcome, resolve, show};
+use crate::replica::{read, read_range};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, NodeEvent, PendingCall, Ticket};
 use crate::testing::simulation::node::SimulatedNode;
@@ -36,7 +36,9 @@ impl SimulatedNode {
                 return;
             }
             match effect {
-                effect @ (Effect::Read(_) | Effect::Resolve(_)) if fabric.random.below(LATE_EVERY) == 0 => {
+                effect @ (Effect::Read(_) | Effect::ReadRange(..) | Effect::Resolve(_) | Effect::Show(_))
+                    if fabric.random.below(LATE_EVERY) == 0 =>
+                {
                     let delay_us = fabric.random.below(500);
                     self.postpone(effect, delay_us, fabric);
                 }
@@ -50,6 +52,13 @@ impl SimulatedNode {
                 Effect::Resolve(request) => {
                     let result = Box::new(resolve(&request));
                     self.feed(Event::Resolved(request.op, result), &mut more, fabric);
+                }
+                Effect::ReadRange(op, item) => {
+                    let answer = read_range(&self.view, &*self.disk, &item);
+                    self.feed(Event::Range(op, answer), &mut more, fabric);
+                }
+                Effect::Show(request) => {
+                    self.feed(Event::Shown(request.op, show(&request)), &mut more, fabric);
                 }
                 Effect::Call { peer, body, timeout_us, token } => {
                     let peer = peer.0 as usize - 1;

@@ -10,16 +10,17 @@ use crate::bucket::{BucketProperties, Quorum, QuorumMode};
 use crate::causality::{Actor, ContextToken, Dot, Stamp};
 use crate::command::{
     Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
-    PutMany, PutResult, ReadOptions, Replace, ReplicaState, Sibling, WriteOptions,
+    PutMany, PutResult, ReadOptions, Replace, ReplicaState, Scan, ScanAnswer, ScanEntry, ScanPosition,
+    Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token};
 use crate::key::Key;
 use crate::storage::Durability;
 use crate::wire::{
-    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, ReadAnswer, ReadItem, Request,
-    RequestBody, Source, WriteAnswer, WriteItem, decode_answer, decode_request, encode_answer,
-    encode_request,
+    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, RangeAnswer, RangeEntry,
+    RangeItem, RangePage, RangeState, ReadAnswer, ReadItem, Request, RequestBody, Source, WriteAnswer,
+    WriteItem, decode_answer, decode_request, encode_answer, encode_request,
 };
 
 fn blob() -> impl Strategy<Value = Bytes> {
@@ -133,6 +134,66 @@ fn forward() -> impl Strategy<Value = Forward> {
     )
 }
 
+fn position() -> impl Strategy<Value = ScanPosition> {
+    (any::<u64>(), option::of(key())).prop_map(|(token, after)| ScanPosition { token: Token(token), after })
+}
+
+fn range_item() -> impl Strategy<Value = RangeItem> {
+    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>());
+    (numbers, position(), blob(), any::<bool>()).prop_map(
+        |((bucket, epoch, last, entries_max), from, prefix, records)| RangeItem {
+            bucket: BucketId(bucket),
+            epoch: Epoch(epoch),
+            from,
+            last: Token(last),
+            prefix,
+            entries_max,
+            records,
+        },
+    )
+}
+
+fn scan() -> impl Strategy<Value = Scan> {
+    let numbers = (any::<u64>(), any::<u32>(), any::<bool>(), any::<Option<u32>>());
+    (".{0,9}", position(), blob(), numbers, option::of(quorum())).prop_map(
+        |(bucket, from, prefix, (last, limit, values, timeout_ms), r)| Scan {
+            bucket,
+            from,
+            last: Token(last),
+            prefix,
+            limit,
+            values,
+            r,
+            timeout_ms,
+        },
+    )
+}
+
+fn range_answer() -> impl Strategy<Value = RangeAnswer> {
+    let state = prop_oneof![
+        (any::<u64>(), any::<bool>()).prop_map(|(digest, live)| RangeState::Digest(digest, live)),
+        blob().prop_map(RangeState::Record),
+        Just(RangeState::Unsure),
+    ];
+    let entry = (key(), state).prop_map(|(key, state)| RangeEntry { key, state });
+    let page = (vec(entry, 0..5), option::of(position()));
+    prop_oneof![
+        page.prop_map(|(entries, next)| RangeAnswer::Page(RangePage { entries, next })),
+        kind().prop_map(RangeAnswer::Refused),
+    ]
+}
+
+fn scanned() -> impl Strategy<Value = Result<ScanAnswer, Error>> {
+    let entry = (key(), get_answer()).prop_map(|(key, GetAnswer { values, context, .. })| ScanEntry {
+        key,
+        values,
+        context,
+    });
+    let page =
+        (vec(entry, 0..5), option::of(position())).prop_map(|(entries, next)| ScanAnswer { entries, next });
+    prop_oneof![page.prop_map(Ok), error().prop_map(Err)]
+}
+
 fn request() -> impl Strategy<Value = RequestBody> {
     let change = prop_oneof![
         (".{0,9}", properties()).prop_map(|(name, properties)| BucketChange::Create(name, properties)),
@@ -168,6 +229,8 @@ fn request() -> impl Strategy<Value = RequestBody> {
         Just(RequestBody::Status),
         Just(RequestBody::Init),
         change.prop_map(RequestBody::ChangeBucket),
+        range_item().prop_map(RequestBody::ReadRange),
+        scan().prop_map(RequestBody::Scan),
     ]
 }
 
@@ -273,6 +336,8 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
         vec(got(), 0..4).prop_map(AnswerBody::GetMany),
         vec(put_result(), 0..4).prop_map(AnswerBody::PutMany),
         Just(AnswerBody::Status(Box::new(samples::status()))),
+        range_answer().prop_map(AnswerBody::Range),
+        scanned().prop_map(AnswerBody::Scan),
     ]
 }
 

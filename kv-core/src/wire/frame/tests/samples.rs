@@ -1,6 +1,8 @@
 //! One message of every variant that travels. The lists of names are made from exhaustive matches: a variant without a name does not
 //! compile, a name without a message fails the golden test.
 
+mod scans;
+
 use bytes::Bytes;
 
 use crate::bucket::{BucketProperties, BucketTable, Quorum, QuorumMode};
@@ -18,8 +20,8 @@ use crate::partitioner::Xxh3Partitioner;
 use crate::replication::{PlacementAnswer, PlacementRequest, ReplicationStrategy};
 use crate::storage::{Durability, StorageStats};
 use crate::wire::{
-    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, ReadAnswer,
-    ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
+    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, RangeAnswer,
+    ReadAnswer, ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
 };
 
 macro_rules! variants {
@@ -45,6 +47,8 @@ variants! { request_name, REQUESTS, RequestBody:
     "status" = RequestBody::Status,
     "init" = RequestBody::Init,
     "change_bucket" = RequestBody::ChangeBucket(_),
+    "read_range" = RequestBody::ReadRange(_),
+    "scan" = RequestBody::Scan(_),
 }
 
 variants! { answer_name, ANSWERS, AnswerBody:
@@ -60,6 +64,8 @@ variants! { answer_name, ANSWERS, AnswerBody:
     "put_many" = AnswerBody::PutMany(_),
     "cluster" = AnswerBody::Cluster(_),
     "status" = AnswerBody::Status(_),
+    "range" = AnswerBody::Range(_),
+    "scan" = AnswerBody::Scan(_),
 }
 
 variants! { replace_name, REPLACES, Replace:
@@ -286,6 +292,8 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::Status,
         RequestBody::Init,
         RequestBody::ChangeBucket(BucketChange::Delete("b".into())),
+        RequestBody::ReadRange(scans::range_item()),
+        RequestBody::Scan(scans::scan()),
     ];
     let mut named: Vec<(String, RequestBody)> =
         list.drain(..).map(|body| (format!("request {}", request_name(&body)), body)).collect();
@@ -446,9 +454,16 @@ pub(super) fn answers() -> Vec<(String, AnswerBody)> {
         AnswerBody::PutMany(put_results()),
         AnswerBody::Cluster(Box::new(ClusterInfo { layout: Some(layout()), buckets: table() })),
         AnswerBody::Status(Box::new(status())),
+        AnswerBody::Range(RangeAnswer::Page(scans::range_page())),
+        AnswerBody::Scan(Ok(scans::scan_answer())),
     ];
     let mut named: Vec<(String, AnswerBody)> =
         list.into_iter().map(|body| (format!("answer {}", answer_name(&body)), body)).collect();
+    named.push((
+        "answer range refused".into(),
+        AnswerBody::Range(RangeAnswer::Refused(ErrorKind::StorageFailed)),
+    ));
+    named.push(("answer scan error".into(), AnswerBody::Scan(Err(error()))));
     named.push(("answer get error".into(), AnswerBody::Get(Err(error()))));
     let empty = ClusterInfo { layout: None, buckets: BucketTable::default() };
     named.push(("answer cluster without layout".into(), AnswerBody::Cluster(Box::new(empty))));

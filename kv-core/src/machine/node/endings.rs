@@ -1,0 +1,83 @@
+use crate::command::{GetAnswer, PutResult, ScanAnswer};
+use crate::error::Error;
+use crate::machine::many::{Asker, Part};
+use crate::machine::node::NodeMachine;
+use crate::machine::operation::Waiter;
+use crate::machine::outbox::Outbox;
+use crate::machine::{Effect, Outcome};
+use crate::time::Now;
+use crate::view::View;
+
+impl<T> NodeMachine<T> {
+    pub(super) fn end_get(
+        &mut self,
+        at: (&View, Now),
+        waiter: Waiter<T>,
+        result: Result<GetAnswer, Error>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        match &result {
+            Ok(_) => self.stats.gets_answered += 1,
+            Err(_) => self.stats.gets_failed += 1,
+        }
+        match waiter {
+            Waiter::Ticket(ticket) => {
+                outbox.effect(Effect::Complete { ticket, outcome: Outcome::Get(result) });
+            }
+            Waiter::Part(many, index) => self.end_part(at, many, index, Part::Get(result), outbox),
+        }
+    }
+
+    pub(super) fn end_put(
+        &mut self,
+        at: (&View, Now),
+        waiter: Waiter<T>,
+        result: PutResult,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        match &result {
+            PutResult::Applied(_) => self.stats.puts_applied += 1,
+            PutResult::NotApplied(_) => self.stats.puts_not_applied += 1,
+            PutResult::Indeterminate(_) => self.stats.puts_indeterminate += 1,
+        }
+        match waiter {
+            Waiter::Ticket(ticket) => {
+                outbox.effect(Effect::Complete { ticket, outcome: Outcome::Put(result) });
+            }
+            Waiter::Part(many, index) => self.end_part(at, many, index, Part::Put(result), outbox),
+        }
+    }
+
+    pub(super) fn end_scan(
+        &mut self,
+        ticket: T,
+        result: Result<ScanAnswer, Error>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        match &result {
+            Ok(_) => self.stats.scans_answered += 1,
+            Err(_) => self.stats.scans_failed += 1,
+        }
+        outbox.effect(Effect::Complete { ticket, outcome: Outcome::Scan(result) });
+    }
+
+    fn end_part(
+        &mut self,
+        at: (&View, Now),
+        many: u64,
+        index: usize,
+        part: Part,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        let complete = self.manies.get_mut(&many).is_some_and(|entry| entry.take(index, part));
+        if complete && let Some(entry) = self.manies.remove(&many) {
+            match entry.into_outcome() {
+                (Asker::Ticket(ticket), outcome) => outbox.effect(Effect::Complete { ticket, outcome }),
+                (Asker::Scan(op), Outcome::GetMany(results)) => {
+                    self.with_scan(at, op, outbox, |scan, step, outbox| scan.got(step, results, outbox));
+                }
+                (Asker::Scan(_), _) => {}
+            }
+        }
+    }
+}
