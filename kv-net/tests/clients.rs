@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use kv_core::bucket::BucketProperties;
-use kv_core::command::{Get, Put, PutMany, PutResult, Replace, WriteOptions};
+use kv_core::command::{Get, Put, PutMany, PutResult, Replace, Scan, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
@@ -108,4 +108,34 @@ async fn many_puts_whose_answers_do_not_fit_a_frame_are_not_called_undone() {
     assert_eq!(results.len(), 300);
     assert!(results.iter().all(|result| matches!(result, PutResult::Indeterminate(_))), "they were written");
     assert_eq!(client.get(Get::new("default", key("k299"))).await.unwrap().values.len(), 1);
+}
+
+#[tokio::test]
+async fn a_scan_of_large_values_comes_in_pages_that_fit() {
+    let network = LocalNetwork::new();
+    let _node = node(&network, Limits::default()).await;
+    let client = client(&network);
+    let mut expected = std::collections::BTreeSet::new();
+    for number in 0..40 {
+        let name = key(&format!("key {number}"));
+        let put = Put::new("default", name.clone(), vec![number; 500_000]);
+        client.put(put).await.into_result().unwrap();
+        expected.insert(name);
+    }
+    let (mut found, mut pages) = (std::collections::BTreeSet::new(), 0);
+    let mut scan = Scan::new("default").with_values();
+    loop {
+        let page = client.scan(scan.clone()).await.unwrap();
+        pages += 1;
+        for entry in page.entries {
+            assert_eq!(entry.values[0].value.len(), 500_000);
+            assert!(found.insert(entry.key));
+        }
+        let Some(next) = page.next else { break };
+        scan = scan.starting_at(next);
+    }
+    assert_eq!(found, expected);
+    assert!(pages >= 10, "{pages} pages");
+    let error = client.scan(Scan::new("nowhere")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownBucket);
 }

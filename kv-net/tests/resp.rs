@@ -260,6 +260,79 @@ async fn what_was_begun_is_answered_when_the_server_stops() {
     assert!(answered >= 1 && !served.nodes.is_empty());
 }
 
+/// All pages of a SCAN with these options: the keys, and how many pages there were.
+async fn scan_all(client: &mut Connection, options: &str) -> (Vec<String>, usize) {
+    let (mut cursor, mut keys) = ("0".to_string(), Vec::new());
+    for pages in 1.. {
+        let page = client.say(&format!("SCAN {cursor} {options}")).await;
+        let (next, found) =
+            page.strip_prefix('[').unwrap().strip_suffix("]]").unwrap().split_once(" [").unwrap();
+        keys.extend(found.split_whitespace().map(str::to_string));
+        cursor = next.into();
+        if cursor == "0" {
+            keys.sort();
+            return (keys, pages);
+        }
+        assert!(cursor.parse::<u64>().unwrap() < 1 << 53, "a cursor that not every client can hold");
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn scan_goes_through_all_keys_and_no_others() {
+    for nodes in [1, 3, 5] {
+        let served = serve(nodes).await;
+        let mut client = Connection::to(&served).await;
+        assert_eq!(scan_all(&mut client, "").await.0, [""; 0]);
+        let mut expected: Vec<String> = (0..150).map(|number| format!("user:{number}")).collect();
+        expected.sort();
+        for key in &expected {
+            client.say(&format!("SET {key} value")).await;
+        }
+        client.say("MSET other 1 gone 2").await;
+        client.say("DEL gone").await;
+        client.say("KV.PUT elsewhere v").await;
+        let by_tens = scan_all(&mut client, "MATCH user:*").await;
+        assert_eq!(by_tens.0, expected);
+        assert!(by_tens.1 >= 15, "{} pages", by_tens.1);
+        assert_eq!(scan_all(&mut client, "COUNT 1000 MATCH us?r:1[0-3]").await.0.len(), 4);
+        assert_eq!(scan_all(&mut client, "COUNT 1000000000000 TYPE string").await.0.len(), 152);
+        assert_eq!(scan_all(&mut client, "COUNT 1000 TYPE hash").await.0, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn scan_refuses_what_redis_refuses() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    for (said, answered) in [
+        ("SCAN x", "-ERR invalid cursor"),
+        ("SCAN 18446744073709551615", "-ERR invalid cursor"),
+        ("SCAN -1", "-ERR invalid cursor"),
+        ("SCAN 0 COUNT", "-ERR syntax error"),
+        ("SCAN 0 COUNT 0", "-ERR syntax error"),
+        ("SCAN 0 COUNT x", "-ERR value is not an integer or out of range"),
+        ("SCAN 0 NOSUCH 1", "-ERR syntax error"),
+        ("SCAN", "-ERR wrong number of arguments for 'scan' command"),
+        ("SCAN 9007199254740991", "[0 []]"),
+    ] {
+        assert_eq!(client.say(said).await, answered, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_scan_waits_for_earlier_commands_and_later_ones_for_it() {
+    let served = serve(3).await;
+    let mut client = Connection::to(&served).await;
+    for round in 0..50 {
+        let line = format!("SET k{round} v\r\nSCAN 0 COUNT 1000 MATCH k{round}\r\nDEL k{round}\r\n");
+        client.send(line.as_bytes()).await;
+        assert_eq!(client.reply().await, "+OK");
+        assert_eq!(client.reply().await, format!("[0 [k{round}]]"));
+        assert_eq!(client.reply().await, ":1");
+    }
+}
+
 /// The table of docs/redis.md, as the code has it.
 fn table() -> String {
     use kv_net::resp::table::{COMMANDS, Support};

@@ -25,7 +25,6 @@ pub(super) struct Operation<T> {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "operations are boxed as a whole")]
 pub(super) enum Work {
     Get(GetWork),
     Put(PutWork),

@@ -40,6 +40,7 @@ pub(super) async fn serve(
         waiting: None,
         running: VecDeque::new(),
         keys: HashMap::new(),
+        on_everything: 0,
         running_max: options.commands_max,
         ends: false,
     };
@@ -59,6 +60,8 @@ struct Connection {
     running: VecDeque<Slot>,
     /// How many of those are on each key.
     keys: HashMap<Bytes, usize>,
+    /// How many are on all keys.
+    on_everything: usize,
     running_max: usize,
     /// Nothing more is read.
     ends: bool,
@@ -69,11 +72,18 @@ struct Slot {
     state: SlotState,
     protocol: Protocol,
     keys: Vec<Bytes>,
+    on_everything: bool,
 }
 
 enum SlotState {
     Running(BoxFuture<'static, Reply>),
     Done(Reply),
+}
+
+impl Slot {
+    fn without_keys(state: SlotState, protocol: Protocol) -> Self {
+        Slot { state, protocol, keys: Vec::new(), on_everything: false }
+    }
 }
 
 /// What a connection woke up for.
@@ -140,24 +150,27 @@ impl Connection {
                 None => self.next_request(),
             };
             let Some((command, request)) = next else { return };
-            let keys: Vec<Bytes> = command.keys(request.len()).map(|place| request.bytes(place)).collect();
-            if keys.iter().any(|key| self.keys.contains_key(key)) {
+            if self.is_blocked(command, &request) {
                 self.waiting = Some((command, request));
                 self.collect_replies();
                 // Those before it may be done already.
-                if self.waiting_is_blocked() {
+                if self.waiting.as_ref().is_some_and(|(command, request)| self.is_blocked(command, request)) {
                     return;
                 }
                 continue;
             }
-            self.begin(command, &request, keys);
+            self.begin(command, &request);
         }
     }
 
-    fn waiting_is_blocked(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|(command, request)| {
-            command.keys(request.len()).any(|place| self.keys.contains_key(request.word(place)))
-        })
+    /// Whether an earlier command on one of its keys runs.
+    fn is_blocked(&self, command: &Command, request: &Request) -> bool {
+        let mut keys = command.keys(request.len());
+        match command.is_on_everything() {
+            true => self.on_everything > 0 || !self.keys.is_empty(),
+            false if self.on_everything > 0 => keys.next().is_some(),
+            false => keys.any(|place| self.keys.contains_key(request.word(place))),
+        }
     }
 
     /// The next request that is one of a command; others are answered.
@@ -183,7 +196,7 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self, command: &'static Command, request: &Request, keys: Vec<Bytes>) {
+    fn begin(&mut self, command: &'static Command, request: &Request) {
         let execution = (command.run)(&mut self.session, request);
         let protocol = self.session.protocol;
         let state = match execution {
@@ -199,12 +212,16 @@ impl Connection {
         };
         match state {
             SlotState::Done(reply) if self.running.is_empty() => reply.write(protocol, &mut self.output),
-            SlotState::Done(_) => self.running.push_back(Slot { state, protocol, keys: Vec::new() }),
+            SlotState::Done(_) => self.running.push_back(Slot::without_keys(state, protocol)),
             SlotState::Running(_) => {
+                let keys: Vec<Bytes> =
+                    command.keys(request.len()).map(|place| request.bytes(place)).collect();
                 for key in &keys {
                     *self.keys.entry(key.clone()).or_default() += 1;
                 }
-                self.running.push_back(Slot { state, protocol, keys });
+                let on_everything = command.is_on_everything();
+                self.on_everything += usize::from(on_everything);
+                self.running.push_back(Slot { state, protocol, keys, on_everything });
             }
         }
     }
@@ -214,13 +231,14 @@ impl Connection {
         if self.running.is_empty() {
             return reply.write(protocol, &mut self.output);
         }
-        self.running.push_back(Slot { state: SlotState::Done(reply), protocol, keys: Vec::new() });
+        self.running.push_back(Slot::without_keys(SlotState::Done(reply), protocol));
     }
 
     /// Writes the replies that are due, in order, and frees the keys of everything that is done.
     fn collect_replies(&mut self) {
         for slot in &mut self.running {
             if let SlotState::Done(_) = slot.state {
+                self.on_everything -= usize::from(std::mem::take(&mut slot.on_everything));
                 for key in slot.keys.drain(..) {
                     if let Some(count) = self.keys.get_mut(&key) {
                         *count -= 1;

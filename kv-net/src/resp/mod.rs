@@ -5,12 +5,14 @@
 //! Which commands there are, and where they differ from Redis, is said by one table ([`table::COMMANDS`]), from which commands are dispatched.
 
 mod connection;
+mod glob;
 mod keys;
 mod listener;
 mod options;
 mod own;
 mod reply;
 mod request;
+mod scan;
 mod server;
 mod session;
 pub mod table;

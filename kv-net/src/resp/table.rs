@@ -3,7 +3,7 @@
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 use crate::resp::session::{Execution, Session};
-use crate::resp::{keys, own, server};
+use crate::resp::{keys, own, scan, server};
 
 /// How near a command is to that of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct Command {
     pub name: &'static str,
     /// How many words it has, its name included; if negative, at least so many.
     pub arity: i32,
-    /// Which words are keys: the first, the last (counted from the end if negative), and every how many; zeros for none.
+    /// Which words are keys: the first, the last (counted from the end if negative), and every how many; zeros for none, and 0, 0, 1 for a
+    /// command on all the keys that there are.
     pub keys: (usize, i32, usize),
     /// Whether it changes anything.
     pub writes: bool,
@@ -41,6 +42,11 @@ impl Command {
     pub fn takes(&self, words: usize) -> bool {
         let arity = self.arity.unsigned_abs() as usize;
         if self.arity < 0 { words >= arity } else { words == arity }
+    }
+
+    /// Whether it is about all keys, and so waits for every earlier command, and every later one for it.
+    pub fn is_on_everything(&self) -> bool {
+        self.keys == EVERY
     }
 
     /// The places of the keys of a request with so many words.
@@ -68,6 +74,7 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
 const NAME_BYTES_MAX: usize = 32;
 
 const NONE: (usize, i32, usize) = (0, 0, 0);
+const EVERY: (usize, i32, usize) = (0, 0, 1);
 const FIRST: (usize, i32, usize) = (1, 1, 1);
 const ALL: (usize, i32, usize) = (1, -1, 1);
 const PAIRS: (usize, i32, usize) = (1, -1, 2);
@@ -94,7 +101,7 @@ commands! {
     "CLIENT" -2 NONE reads Support::Differs("GETNAME, ID, INFO, LIST, SETINFO, SETNAME and HELP alone"), "About connections", server::client;
     "COMMAND" -1 NONE reads Support::Differs("without tips and key specifications of Redis 7"), "About commands", command;
     "CONFIG" -2 NONE reads Support::Differs("GET alone, of a few settings that clients ask for"), "About settings", server::config;
-    "DBSIZE" 1 NONE reads Support::Differs("the entries of this node's store: of all buckets, tombstones included"), "Counts keys", server::dbsize;
+    "DBSIZE" 1 EVERY reads Support::Differs("the entries of this node's store: of all buckets, tombstones included"), "Counts keys", server::dbsize;
     "DECR" 2 FIRST writes Support::Refused(ATOMIC), "Takes one from a number", refused;
     "DECRBY" 3 FIRST writes Support::Refused(ATOMIC), "Takes from a number", refused;
     "DEL" -2 ALL writes Support::Differs("each key for itself; what is counted was there at a read before"), "Deletes keys", keys::del;
@@ -128,7 +135,7 @@ commands! {
     "QUIT" -1 NONE reads Support::Works, "Ends the connection", server::quit;
     "RESET" 1 NONE reads Support::Works, "Makes the connection as new", server::reset;
     "SADD" -3 FIRST writes Support::Refused(TYPED), "Adds to a set", refused;
-    "SCAN" -2 NONE reads Support::Refused("listing keys is not in this release"), "Lists keys", refused;
+    "SCAN" -2 EVERY reads Support::Differs("cursors are places in the hash space and work at every node; any TYPE but string finds nothing"), "Lists keys, page by page", scan::scan;
     "SELECT" 2 NONE reads Support::Differs("database 0 is the bucket redis; a name chooses another bucket"), "Chooses a bucket", server::select;
     "SET" -3 FIRST writes Support::Differs("GET alone of its options; NX and XX are refused, and expiry is not in this release"), "Writes a value", keys::set;
     "SETEX" 4 FIRST writes Support::Refused(EXPIRY), "Writes a value that expires", refused;
