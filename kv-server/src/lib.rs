@@ -6,6 +6,7 @@
 
 pub mod exit;
 pub mod text;
+mod transfer;
 
 mod console;
 

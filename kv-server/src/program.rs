@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Flags};
 use crate::console::{complain, in_words};
@@ -36,6 +36,11 @@ struct Arguments {
 enum Command {
     /// Run a whole cluster on this machine, to try things out
     Dev(DevArguments),
+}
+
+/// The command line of the server.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// The client.

@@ -31,7 +31,7 @@ pub struct Scan {
     pub last: Token,
     /// Only keys that begin so.
     pub prefix: Bytes,
-    /// About how many keys are wanted; at most as many as in one `get_many`.
+    /// Most keys that are wanted; at most as many as in one `get_many`.
     pub limit: u32,
     /// Whether values and contexts are wanted too.
     pub values: bool,

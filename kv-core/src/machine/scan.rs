@@ -156,7 +156,7 @@ impl ScanWork {
         let furthest =
             mutants::on(Mutant::ScanGoesAsFarAsAny) && pages.iter().any(|page| page.next.is_none());
         let ends = pages.iter().filter_map(|page| page.next.as_ref());
-        let end = ends.min().filter(|_| !furthest).cloned();
+        let mut end = ends.min().filter(|_| !furthest).cloned();
         let owners = pages.len();
         let mut states: Vec<(Token, Key, RangeState)> = pages
             .into_iter()
@@ -166,7 +166,15 @@ impl ScanWork {
             .collect();
         states.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let mut states = states.into_iter().peekable();
-        while let Some((_, key, first)) = states.next() {
+        let mut last = None;
+        while let Some((token, key, first)) = states.next() {
+            if self.found.len() == self.scan.limit as usize {
+                // Replicas that differ have more keys between them than any of them.
+                let after = self.found.last().map(|(key, _)| key.clone()).filter(|_| last == Some(token));
+                end = Some(ScanPosition { token, after });
+                break;
+            }
+            last = Some(token);
             let mut of_key: SmallVec<[RangeState; 4]> = SmallVec::new();
             of_key.push(first);
             while let Some((_, _, state)) = states.next_if(|(_, other, _)| *other == key) {

@@ -20,6 +20,7 @@ fn all(cluster: &mut Cluster, node: NodeId, mut scan: Scan) -> (BTreeMap<String,
     let mut found = BTreeMap::new();
     for pages in 1.. {
         let page = try_scan(cluster, node, scan.clone()).unwrap();
+        assert!(page.entries.len() <= scan.limit as usize, "more keys than were asked for");
         for entry in page.entries {
             let name = String::from_utf8(entry.key.as_bytes().to_vec()).unwrap();
             assert!(found.insert(name, texts(&entry.values)).is_none(), "a key is shown twice");

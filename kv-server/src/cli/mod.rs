@@ -12,10 +12,15 @@ mod bench;
 mod bucket;
 mod cluster;
 mod delete;
+mod documents;
 mod explain;
+mod export;
 mod get;
+mod import;
 mod put;
 mod ring;
+mod scan;
+mod shell;
 mod status;
 
 use clap::{Parser, Subcommand};
@@ -48,8 +53,14 @@ enum Command {
     Delete(delete::Arguments),
     /// Say who answered with what for a key, and why the answer is what it is
     Explain(explain::Arguments),
+    /// Print the keys of a bucket
+    Scan(scan::Arguments),
+    /// Write a bucket into a file, as JSON lines or CSV
+    Export(export::Arguments),
+    /// Write what is in a file, or in a Redis, into a bucket
+    Import(Box<import::Arguments>),
     /// Show how each member of the cluster is
-    Status,
+    Status(status::Arguments),
     /// Show who owns how much, or who owns a key
     Ring(ring::Arguments),
     /// Create, list, show, change and delete buckets
@@ -60,6 +71,12 @@ enum Command {
     Cluster(cluster::Command),
     /// Measure the cluster under load
     Bench(Box<bench::Arguments>),
+    /// Read commands line by line
+    Shell,
+    /// Print what a shell needs to complete commands
+    Completions(documents::CompletionsArguments),
+    /// Print or write manual pages
+    Man(documents::ManArguments),
 }
 
 /// Runs the client on the arguments of the process.
@@ -78,19 +95,29 @@ pub(crate) fn run() -> Exit {
 
 async fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let session = Session::open(&arguments.connection)?;
-    let ended = match arguments.command {
-        Command::Get(get) => get::run(&get, &session, output).await,
-        Command::Put(put) => put::run(&put, &session, output).await,
-        Command::Delete(delete) => delete::run(&delete, &session, output).await,
-        Command::Explain(explain) => explain::run(&explain, &session, output).await,
-        Command::Status => status::run(&session, output).await,
-        Command::Ring(ring) => ring::run(&ring, &session, output).await,
-        Command::Bucket(bucket) => bucket::run(&bucket, &session, output).await,
-        Command::Cluster(cluster) => cluster::run(&cluster, &session, output).await,
-        Command::Bench(bench) => bench::run(&bench, &session, output).await,
-    };
+    let ended = dispatch(arguments.command, &session, output).await;
     session.client.shut_down().await;
     ended
+}
+
+async fn dispatch(command: Command, session: &Session, output: &mut Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Get(get) => get::run(&get, session, output).await,
+        Command::Put(put) => put::run(&put, session, output).await,
+        Command::Delete(delete) => delete::run(&delete, session, output).await,
+        Command::Explain(explain) => explain::run(&explain, session, output).await,
+        Command::Scan(scan) => scan::run(&scan, session, output).await,
+        Command::Export(export) => export::run(&export, session, output).await,
+        Command::Import(import) => import::run(&import, session, output).await,
+        Command::Status(status) => status::run(&status, session, output).await,
+        Command::Ring(ring) => ring::run(&ring, session, output).await,
+        Command::Bucket(bucket) => bucket::run(&bucket, session, output).await,
+        Command::Cluster(cluster) => cluster::run(&cluster, session, output).await,
+        Command::Bench(bench) => bench::run(&bench, session, output).await,
+        Command::Shell => shell::run(session, output).await,
+        Command::Completions(completions) => documents::completions(&completions),
+        Command::Man(man) => documents::man(&man),
+    }
 }
 
 /// Prints help, the version, or what is wrong with the command line.

@@ -10,11 +10,17 @@ use crate::console;
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
+    ends_lines: bool,
 }
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Output { json }
+        Output { json, ends_lines: io::stdout().is_terminal() }
+    }
+
+    /// For several commands one after the other: what each prints ends its line.
+    pub(super) fn in_lines(json: bool) -> Self {
+        Output { json, ends_lines: true }
     }
 
     /// Whether programs read the output.
@@ -37,15 +43,15 @@ impl Output {
         console::say(format!("{text}{end}").as_bytes())
     }
 
-    /// Prints bytes as they are; on a terminal the line is ended.
+    /// Prints bytes as they are; on a terminal, and between commands, the line is ended.
     pub(super) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         console::say(bytes)?;
-        if io::stdout().is_terminal() && !bytes.ends_with(b"\n") { console::say(b"\n") } else { Ok(()) }
+        if self.ends_lines && !bytes.ends_with(b"\n") { console::say(b"\n") } else { Ok(()) }
     }
 
     /// Ends the line after bytes that were printed as they are.
     pub(super) fn separate(&mut self) -> io::Result<()> {
-        if io::stdout().is_terminal() { Ok(()) } else { console::say(b"\n") }
+        if self.ends_lines { Ok(()) } else { console::say(b"\n") }
     }
 
     pub(super) fn json(&mut self, value: &Value) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! `kv status`.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
+use clap::Args;
 use kv_core::error::Error;
 use kv_core::ids::NodeId;
 use kv_core::layout::Layout;
@@ -13,8 +15,19 @@ use super::describe::{degraded, error_json, layout_line};
 use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
+use crate::console::say;
 use crate::exit::Exit;
-use crate::text::{Table, format_count, format_duration};
+use crate::text::{Table, format_count, format_duration, parse_duration};
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Arguments {
+    /// Show it again and again, every 2s unless told otherwise
+    #[arg(long, short = 'w', value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2s", value_parser = parse_duration)]
+    watch: Option<Duration>,
+}
+
+/// Back to the first corner of a terminal, with nothing left of what was there.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J\x1b[3J";
 
 /// One member, as it sees itself.
 struct Report {
@@ -23,7 +36,25 @@ struct Report {
     status: Result<NodeStatus, Error>,
 }
 
-pub(super) async fn run(session: &Session, output: &mut Output) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let Some(pause) = arguments.watch else { return show(session, output, b"").await };
+    let clear = if output.is_json() || !std::io::stdout().is_terminal() { &b""[..] } else { CLEAR };
+    loop {
+        match show(session, output, clear).await {
+            Err(Failure::Output(error)) => return Err(error.into()),
+            // The cluster may come back.
+            Err(failure) => drop(failure.report(output)),
+            Ok(_) => {}
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn show(session: &Session, output: &mut Output, clear: &[u8]) -> Result<Exit, Failure> {
     let (layout, reports) = match session.client.cluster().await {
         Ok(ClusterInfo { layout: Some(layout), .. }) => {
             let members = layout.members().iter().map(|member| (Some(member.id), member.address.clone()));
@@ -43,6 +74,7 @@ pub(super) async fn run(session: &Session, output: &mut Output) -> Result<Exit, 
     };
     let is_well = |report: &Report| report.status.as_ref().is_ok_and(|status| status.trouble.is_empty());
     let all_well = layout.is_some() && reports.iter().all(is_well);
+    say(clear)?;
     output.say(|| text(layout.as_ref(), &reports), || json(layout.as_ref(), &reports))?;
     Ok(if all_well { Exit::Done } else { Exit::Unavailable })
 }

@@ -7,3 +7,5 @@ mod bad_input;
 mod client;
 mod dev;
 mod server;
+mod shell;
+mod transfer;

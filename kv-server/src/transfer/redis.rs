@@ -1,0 +1,86 @@
+use bytes::Bytes;
+use kv_core::key::Key;
+use redis::{Commands, Connection, RedisError};
+
+use crate::transfer::{Batch, Entry, Mark, Source, SourceError};
+
+/// Keys that are asked for at a time.
+const COUNT: usize = 200;
+
+/// A Redis whose strings are copied: keys by SCAN, values by MGET.
+pub(crate) struct RedisSource {
+    connection: Connection,
+    mark: Mark,
+    is_over: bool,
+}
+
+impl RedisSource {
+    /// Connects to `redis://host:port/database` and goes on from `mark`.
+    pub(crate) fn connect(url: &str, mark: Mark) -> Result<Self, String> {
+        let client =
+            redis::Client::open(url).map_err(|error| format!("{url} is no address of a Redis: {error}"))?;
+        let connection =
+            client.get_connection().map_err(|error| format!("cannot reach the Redis at {url}: {error}"))?;
+        Ok(RedisSource { connection, mark, is_over: false })
+    }
+
+    fn page(&mut self) -> Result<Batch, RedisError> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(self.mark.position).arg("COUNT").arg(COUNT);
+        let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(&mut self.connection)?;
+        let mut entries = Vec::with_capacity(keys.len());
+        if !keys.is_empty() {
+            let values: Vec<Option<Vec<u8>>> = self.connection.mget(&keys)?;
+            let mut details = redis::pipe();
+            for key in &keys {
+                details.cmd("TYPE").arg(key).cmd("PTTL").arg(key);
+            }
+            let details: Vec<redis::Value> = details.query(&mut self.connection)?;
+            for ((key, value), detail) in keys.into_iter().zip(values).zip(details.chunks(2)) {
+                let kind: String = detail.first().map_or(Ok(String::new()), redis::from_redis_value_ref)?;
+                let expires: i64 = detail.get(1).map_or(Ok(-1), redis::from_redis_value_ref)?;
+                self.take(key, value, &kind, expires, &mut entries);
+            }
+        }
+        self.mark.position = next;
+        self.is_over = next == 0;
+        self.mark.entries += entries.len() as u64;
+        Ok(Batch { entries, mark: self.mark.clone() })
+    }
+
+    fn take(
+        &mut self,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+        kind: &str,
+        expires: i64,
+        entries: &mut Vec<Entry>,
+    ) {
+        let reason = match (value, kind) {
+            (Some(value), _) => match Key::new(key) {
+                Ok(key) => {
+                    self.mark.expiring += u64::from(expires >= 0);
+                    return entries.push(Entry { key, values: vec![Bytes::from(value)] });
+                }
+                Err(_) => "keys that are empty or longer than 1,024 bytes".into(),
+            },
+            // It went away between one question and the next.
+            (None, "none" | "string") => return,
+            (None, kind) => format!("keys of type {kind}"),
+        };
+        *self.mark.skipped.entry(reason).or_default() += 1;
+    }
+}
+
+impl Source for RedisSource {
+    fn next(&mut self) -> Result<Option<Batch>, SourceError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        self.page().map(Some).map_err(|error| SourceError::Broken(format!("the Redis: {error}")))
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        redis::cmd("DBSIZE").query(&mut self.connection).ok()
+    }
+}
