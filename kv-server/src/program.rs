@@ -38,14 +38,9 @@ enum Command {
     Dev(DevArguments),
 }
 
-/// The command line of the server.
-pub(crate) fn command() -> clap::Command {
-    Arguments::command()
-}
-
 /// The client.
 pub fn client() -> ExitCode {
-    cli::run().into()
+    cli::run(Arguments::command).into()
 }
 
 /// The server, or the client if the program was called by the name `kv`.

@@ -6,9 +6,9 @@ use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use super::failure::Failure;
+use super::session::Session;
 use crate::console::say;
 use crate::exit::Exit;
-use crate::program;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct CompletionsArguments {
@@ -33,10 +33,10 @@ pub(super) struct ManArguments {
     directory: Option<PathBuf>,
 }
 
-pub(super) fn completions(arguments: &CompletionsArguments) -> Result<Exit, Failure> {
+pub(super) fn completions(arguments: &CompletionsArguments, session: &Session) -> Result<Exit, Failure> {
     let mut command = match arguments.of {
         Program::Kv => super::Arguments::command(),
-        Program::KvServer => program::command(),
+        Program::KvServer => (session.server_command)(),
     };
     let (name, mut script) = (command.get_name().to_string(), Vec::new());
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
@@ -44,7 +44,7 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-pub(super) fn man(arguments: &ManArguments) -> Result<Exit, Failure> {
+pub(super) fn man(arguments: &ManArguments, session: &Session) -> Result<Exit, Failure> {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
         clap_mangen::Man::new(super::Arguments::command()).render(&mut page)?;
@@ -54,7 +54,7 @@ pub(super) fn man(arguments: &ManArguments) -> Result<Exit, Failure> {
     let write = || {
         std::fs::create_dir_all(directory)?;
         clap_mangen::generate_to(super::Arguments::command(), directory)?;
-        clap_mangen::generate_to(program::command(), directory)
+        clap_mangen::generate_to((session.server_command)(), directory)
     };
     write().map_err(|error| Failure::other(format!("cannot write into {}: {error}", directory.display())))?;
     say(format!("the pages are in {}: man -l {0}/kv.1\n", directory.display()).as_bytes())?;

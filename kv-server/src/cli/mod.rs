@@ -79,22 +79,26 @@ enum Command {
     Man(documents::ManArguments),
 }
 
-/// Runs the client on the arguments of the process.
-pub(crate) fn run() -> Exit {
+/// Runs the client on the arguments of the process. The command line of the server is documented with it.
+pub(crate) fn run(server: fn() -> clap::Command) -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return say_usage(&error),
     };
     let mut output = Output::new(arguments.connection.json);
     let ended = match runtime::current_thread() {
-        Ok(runtime) => runtime.block_on(execute(arguments, &mut output)),
+        Ok(runtime) => runtime.block_on(execute(arguments, server, &mut output)),
         Err(error) => Err(Failure::other(format!("cannot start a runtime: {error}"))),
     };
     ended.unwrap_or_else(|failure| failure.report(&mut output))
 }
 
-async fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let session = Session::open(&arguments.connection)?;
+async fn execute(
+    arguments: Arguments,
+    server: fn() -> clap::Command,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let session = Session::open(&arguments.connection, server)?;
     let ended = dispatch(arguments.command, &session, output).await;
     session.client.shut_down().await;
     ended
@@ -115,8 +119,8 @@ async fn dispatch(command: Command, session: &Session, output: &mut Output) -> R
         Command::Cluster(cluster) => cluster::run(&cluster, session, output).await,
         Command::Bench(bench) => bench::run(&bench, session, output).await,
         Command::Shell => shell::run(session, output).await,
-        Command::Completions(completions) => documents::completions(&completions),
-        Command::Man(man) => documents::man(&man),
+        Command::Completions(completions) => documents::completions(&completions, session),
+        Command::Man(man) => documents::man(&man, session),
     }
 }
 

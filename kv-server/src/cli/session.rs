@@ -45,16 +45,22 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) servers: Vec<String>,
     timeout: Option<Duration>,
+    /// The command line of the server, which is documented with that of the client.
+    pub(super) server_command: fn() -> clap::Command,
 }
 
 impl Session {
     /// Makes a client; it connects when it is used.
-    pub(super) fn open(connection: &Connection) -> Result<Self, Error> {
+    pub(super) fn open(
+        connection: &Connection,
+        server_command: fn() -> clap::Command,
+    ) -> Result<Self, Error> {
         let servers = connection.server.clone();
         Ok(Session {
             client: Self::client(&servers, connection.timeout)?,
             servers,
             timeout: connection.timeout,
+            server_command,
         })
     }
 
