@@ -71,6 +71,17 @@ impl Cluster {
         &self.listen[node]
     }
 
+    /// Where clients of Redis reach a node that runs.
+    ///
+    /// # Errors
+    ///
+    /// If it has not said where.
+    pub fn resp(&self, node: usize) -> anyhow::Result<String> {
+        let file = self.data(node).join("addresses.json");
+        let addresses: serde_json::Value = serde_json::from_slice(&std::fs::read(file)?)?;
+        Ok(addresses["resp"].as_str().context("the node has no front door")?.to_string())
+    }
+
     /// Where a node keeps its data.
     pub fn data(&self, node: usize) -> PathBuf {
         self.directory.path().join(format!("node-{}", node + 1))

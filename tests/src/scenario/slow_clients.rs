@@ -34,7 +34,7 @@ pub async fn run(options: &SlowClients) -> anyhow::Result<()> {
     let cluster = Cluster::start(1, &[]).await?;
     let found: serde_json::Value =
         serde_json::from_slice(&std::fs::read(cluster.data(0).join("addresses.json"))?)?;
-    let address = found["resp"].as_str().context("the node has no front door")?.to_string();
+    let address = cluster.resp(0)?;
     let pid = found["pid"].as_u64().context("the node has no process id")?;
     let before = resident_bytes(pid)?;
     let mut slow = Vec::with_capacity(options.connections);
