@@ -206,7 +206,7 @@ async fn connections_have_names_protocols_and_buckets() {
     for _ in 0..14 {
         client.read().await;
     }
-    assert!(client.say("CLIENT LIST").await.contains("name=you"));
+    assert!(client.say("CLIENT LIST").await.contains("name=you age=0 db=0 bucket=redis"));
     assert_eq!(client.say("SET k 0").await, "+OK");
     assert_eq!(client.say("SELECT default").await, "+OK");
     assert_eq!(client.say("GET k").await, "nil", "another bucket");
@@ -215,7 +215,12 @@ async fn connections_have_names_protocols_and_buckets() {
     assert_eq!(client.say("RESET").await, "+RESET");
     assert!(client.say("INFO").await.contains("redis_version:"));
     assert!(client.say("COMMAND COUNT").await.starts_with(':'));
-    assert!(client.say("COMMAND INFO get nosuch").await.starts_with("[[get :2 [+readonly] :1 :1 :1] nil]"));
+    assert!(
+        client
+            .say("COMMAND INFO get nosuch")
+            .await
+            .starts_with("[[get :2 [+readonly] :1 :1 :1 [+@read] [] [] []] nil]")
+    );
     assert_eq!(client.say("CONFIG GET save").await, "[save ]");
     assert_eq!(client.say("QUIT").await, "+OK");
     assert_eq!(client.line().await, "closed");
@@ -239,6 +244,29 @@ async fn concurrent_values_and_contexts_have_commands_of_their_own() {
     assert!(client.say("KV.GET k W 2").await.starts_with("-ERR unknown option 'W'"));
     assert!(client.say("KV.DEL k").await.starts_with("[context "));
     assert!(client.say("KV.GET k").await.starts_with("[values [] context "));
+}
+
+#[tokio::test]
+async fn a_client_may_send_a_whole_pipeline_before_it_reads_a_reply() {
+    const GETS: usize = 100_000;
+    let served = serve(1).await;
+    // Little fits into the sockets, so that most of the replies have to wait.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(4_096).unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let stream = socket.connect(served.address.parse().unwrap()).await.unwrap();
+    let mut client = Connection(BufReader::with_capacity(1 << 16, stream));
+    let value = "v".repeat(100);
+    assert_eq!(client.ask(&["SET", "k", &value]).await, "+OK");
+    let pipeline = request(&["GET", "k"]).repeat(GETS);
+    let sent = tokio::time::timeout(Duration::from_secs(20), client.send(&pipeline)).await;
+    assert!(sent.is_ok(), "the server reads on although nobody takes its replies");
+    // What was sent is answered although nothing more comes.
+    client.0.get_mut().shutdown().await.unwrap();
+    for _ in 0..GETS {
+        assert_eq!(client.reply().await, value);
+    }
+    assert_eq!(client.line().await, "closed");
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(super) async fn serve(
         keys: HashMap::new(),
         on_everything: 0,
         running_max: options.commands_max,
+        backlog_bytes_max: options.limits.request_bytes_max,
+        hung_up: false,
         ends: false,
     };
     connection.run(stop).await
@@ -63,7 +65,11 @@ struct Connection {
     /// How many are on all keys.
     on_everything: usize,
     running_max: usize,
-    /// Nothing more is read.
+    /// Most bytes that are read ahead while replies wait for a client that does not read them.
+    backlog_bytes_max: usize,
+    /// The client sends nothing more.
+    hung_up: bool,
+    /// No more requests are taken.
     ends: bool,
 }
 
@@ -101,20 +107,23 @@ impl Connection {
         loop {
             self.begin_what_can_be();
             self.collect_replies();
-            if !self.output.is_empty() {
-                self.stream.write_all_buf(&mut self.output).await?;
-                // There may be more in the input, which waited for this.
-                continue;
-            }
-            if self.ends && self.running.is_empty() && self.waiting.is_none() {
+            let writes = !self.output.is_empty();
+            if self.ends && !writes && self.running.is_empty() && self.waiting.is_none() {
                 return self.stream.shutdown().await;
             }
-            let reads = self.waiting.is_none() && !self.ends && self.running.len() < self.running_max;
+            // A client that sends much before it reads must be let go on, or both would wait for ever.
+            let has_room = if writes {
+                self.input.len() < self.backlog_bytes_max
+            } else {
+                self.waiting.is_none() && self.running.len() < self.running_max
+            };
+            let reads = has_room && !self.ends && !self.hung_up;
             if reads {
                 let missing = self.reader.missing(&self.input).min(1 << 20);
                 self.input.reserve(missing.max(self.room));
             }
-            let Connection { stream, input, running, .. } = self;
+            let Connection { stream, input, output, running, .. } = self;
+            let (mut from, mut to) = stream.split();
             let progress = poll_fn(|context| {
                 let mut any = false;
                 for slot in running.iter_mut() {
@@ -129,12 +138,14 @@ impl Connection {
             });
             let woken = tokio::select! {
                 biased;
+                written = to.write_all_buf(output), if writes => written.map(|()| Woken::Progress)?,
                 () = progress => Woken::Progress,
-                read = stream.read_buf(input), if reads => Woken::Read(read?),
+                read = from.read_buf(input), if reads => Woken::Read(read?),
                 _ = stop.wait_for(|stop| *stop), if !self.ends => Woken::Stop,
             };
             match woken {
-                Woken::Read(0) | Woken::Stop => self.ends = true,
+                Woken::Read(0) => self.hung_up = true,
+                Woken::Stop => self.ends = true,
                 Woken::Read(length) if length >= self.room => self.room = (self.room * 4).min(ROOM_BYTES.1),
                 Woken::Read(_) | Woken::Progress => {}
             }
@@ -177,7 +188,11 @@ impl Connection {
     fn next_request(&mut self) -> Option<(&'static Command, Request)> {
         loop {
             let request = match self.reader.next(&mut self.input) {
-                Ok(request) => request?,
+                Ok(Some(request)) => request,
+                Ok(None) => {
+                    self.ends |= self.hung_up;
+                    return None;
+                }
                 Err(error) => {
                     self.answer(Reply::error(error));
                     self.ends = true;

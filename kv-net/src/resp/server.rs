@@ -181,8 +181,9 @@ fn described(id: u64, info: &ClientInfo) -> String {
     let age = since.elapsed().as_secs();
     let resp = if *protocol == Protocol::Resp3 { 3 } else { 2 };
     let (library, version) = library;
+    // Clients expect the number of a database, and buckets have none but the first.
     format!(
-        "id={id} addr={address} name={name} age={age} db={bucket} resp={resp} lib-name={library} lib-ver={version}\n"
+        "id={id} addr={address} name={name} age={age} db=0 bucket={bucket} resp={resp} lib-name={library} lib-ver={version}\n"
     )
 }
 

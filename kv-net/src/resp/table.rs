@@ -189,7 +189,8 @@ fn lower(name: &str) -> Reply {
 
 fn details(command: &Command) -> Reply {
     let (first, last, step) = command.keys;
-    let flag = if command.writes { "write" } else { "readonly" };
+    let (flag, category) = if command.writes { ("write", "@write") } else { ("readonly", "@read") };
+    let none = || Reply::Array(Vec::new());
     Reply::Array(vec![
         lower(command.name),
         Reply::Integer(command.arity.into()),
@@ -197,6 +198,11 @@ fn details(command: &Command) -> Reply {
         Reply::Integer(first as i64),
         Reply::Integer(last.into()),
         Reply::Integer(if first == 0 { 0 } else { step as i64 }),
+        Reply::Array(vec![Reply::Simple(category.into())]),
+        // Tips, key specifications and subcommands, which clients look for in their places.
+        none(),
+        none(),
+        none(),
     ])
 }
 
