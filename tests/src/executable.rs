@@ -17,12 +17,26 @@ pub fn kv_server() -> anyhow::Result<&'static Path> {
     built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-fn build() -> anyhow::Result<PathBuf> {
+/// The directory with the programs of the profile in which this one was built.
+fn programs() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let directory = own.parent().context("this program lies nowhere")?;
     // A test lies in `deps`, a program above it.
     let directory = if directory.ends_with("deps") { directory.parent().unwrap() } else { directory };
-    let target = directory.parent().context("no target directory")?;
+    Ok(directory.to_path_buf())
+}
+
+/// The target directory, in which what tests make may lie until the next time.
+///
+/// # Errors
+///
+/// If this program lies in none.
+pub fn target() -> anyhow::Result<PathBuf> {
+    Ok(programs()?.parent().context("no target directory")?.to_path_buf())
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    let (directory, target) = (programs()?, target()?);
     let profile = directory.file_name().and_then(|name| name.to_str()).context("no profile")?;
     let profile = if profile == "debug" { "dev" } else { profile };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -30,7 +44,7 @@ fn build() -> anyhow::Result<PathBuf> {
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--package", "kv-server", "--bin", "kv-server", "--profile", profile])
         .arg("--target-dir")
-        .arg(target)
+        .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .context("cannot run cargo: run this in the source tree")?;

@@ -4,6 +4,7 @@
 pub mod executable;
 pub mod ports;
 pub mod process;
+pub mod tools;
 
 pub mod cluster;
 pub mod expected;
