@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod histogram;
 pub mod ids;
 pub mod limits;
 pub mod time;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod metrics;
 pub mod node;
 #[cfg(feature = "resp")]
 pub mod resp;

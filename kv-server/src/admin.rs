@@ -1,4 +1,4 @@
-//! The admin interface over HTTP: `/health`, `/ready`, `/status`.
+//! The admin interface over HTTP: `/health`, `/ready`, `/status`, `/metrics`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,17 +14,20 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use kv_net::Node;
+use kv_net::metrics::{self, Figures};
+use kv_net::resp::RespMeter;
 
 /// What the admin interface knows.
 #[derive(Debug)]
 pub(crate) struct AdminState {
     node: Arc<Node>,
+    resp: Option<RespMeter>,
     stopping: AtomicBool,
 }
 
 impl AdminState {
-    pub(crate) fn new(node: Arc<Node>) -> Arc<Self> {
-        Arc::new(AdminState { node, stopping: AtomicBool::new(false) })
+    pub(crate) fn new(node: Arc<Node>, resp: Option<RespMeter>) -> Arc<Self> {
+        Arc::new(AdminState { node, resp, stopping: AtomicBool::new(false) })
     }
 
     /// Not ready any more: load balancers should send nobody here.
@@ -71,6 +74,7 @@ impl AdminListener {
             .route("/health", get(async || "the process is alive\n"))
             .route("/ready", get(ready))
             .route("/status", get(status))
+            .route("/metrics", get(metrics))
             .with_state(state);
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async {
@@ -103,4 +107,12 @@ async fn status(State(state): State<Arc<AdminState>>) -> Response {
         "node": state.node.status(),
     });
     ([(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
+    let mut node = state.node.figures();
+    node.ready &= state.readiness().is_ok();
+    let resp = state.resp.as_ref().map(RespMeter::figures);
+    let text = metrics::exposition(&Figures { node: &node, resp: resp.as_ref() });
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }

@@ -11,7 +11,7 @@ use kv_core::ids::NodeId;
 use kv_core::layout::Member;
 use kv_core::replica::StoreIdentity;
 use kv_core::storage::Storage;
-use kv_net::resp::{RespListener, RespOptions};
+use kv_net::resp::{RespListener, RespOptions, RespServer};
 use kv_net::transport::{AddressBook, Identity, TarpcOptions, TarpcTransport};
 
 use crate::admin::{AdminListener, AdminState};
@@ -82,9 +82,9 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         durability: config.durability,
     };
     let node = Arc::new(Node::start(node_config, Arc::new(transport), identity, addresses).await?);
-    let state = AdminState::new(Arc::clone(&node));
-    let admin = admin.map(|admin| admin.serve(Arc::clone(&state))).transpose()?;
     let resp = resp.map(|resp| resp.serve(Arc::clone(&node), resp_options(config, workers))).transpose()?;
+    let state = AdminState::new(Arc::clone(&node), resp.as_ref().map(RespServer::meter));
+    let admin = admin.map(|admin| admin.serve(Arc::clone(&state))).transpose()?;
     tracing::info!(
         node = %node_id,
         %listen,

@@ -78,8 +78,8 @@ impl<T> NodeMachine<T> {
     }
 
     /// What the machine did so far.
-    pub fn stats(&self) -> MachineStats {
-        self.stats
+    pub fn stats(&self) -> &MachineStats {
+        &self.stats
     }
 
     /// When the machine wants the next [`Event::Tick`], on the monotonic clock.
@@ -214,7 +214,8 @@ impl<T> NodeMachine<T> {
             self.timers.add(hedge_us, op);
         }
         self.waiting += 1;
-        let operation = Operation { waiter: Some(waiter), work, deadline_us, forward: None, heals: false };
+        let (waiter, begun_us) = (Some(waiter), now.monotonic_us);
+        let operation = Operation { waiter, work, begun_us, deadline_us, forward: None, heals: false };
         self.operations.insert(op, Box::new(operation));
         op
     }
@@ -235,11 +236,13 @@ impl<T> NodeMachine<T> {
             Next::EndGet(result) => {
                 if let Some(waiter) = operation.waiter.take() {
                     self.waiting -= 1;
+                    self.stats.get_us.observe(now.monotonic_us.saturating_sub(operation.begun_us));
                     self.end_get((view, now), waiter, result, outbox);
                 }
             }
             Next::EndPut(result) => {
                 let waiter = operation.waiter.take();
+                self.stats.put_us.observe(now.monotonic_us.saturating_sub(operation.begun_us));
                 self.remove(op);
                 if let Some(waiter) = waiter {
                     self.waiting -= 1;
@@ -250,6 +253,7 @@ impl<T> NodeMachine<T> {
             Next::GetForScan(gets) => return self.get_many((view, now), Asker::Scan(op), gets, outbox),
             Next::EndScan(result) => {
                 let waiter = operation.waiter.take();
+                self.stats.scan_us.observe(now.monotonic_us.saturating_sub(operation.begun_us));
                 self.remove(op);
                 if let Some(Waiter::Ticket(ticket)) = waiter {
                     self.waiting -= 1;

@@ -16,6 +16,8 @@ pub(super) struct Operation<T> {
     /// Who is told; nobody any more once the client was answered.
     pub(super) waiter: Option<Waiter<T>>,
     pub(super) work: Work,
+    /// When the operation began, on the monotonic clock.
+    pub(super) begun_us: u64,
     /// When the operation gives up, on the monotonic clock.
     pub(super) deadline_us: u64,
     /// The number under which the put was handed to an owner.

@@ -240,7 +240,7 @@ impl Cluster {
     }
 
     pub(crate) fn stats(&self, node: NodeId) -> MachineStats {
-        self.nodes[&node].machine.stats()
+        self.nodes[&node].machine.stats().clone()
     }
 
     /// Operations of all nodes together that clients or peers wait for.

@@ -3,6 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::NodeId;
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
@@ -122,8 +123,9 @@ impl Shared {
     ) -> Result<PeerAnswer, CallError> {
         let header = self.door(live).header(self.now());
         let frame = encode_request(&Request { header, body });
+        let sent = frame.len();
         let result = self.transport.call(peer, frame, deadline).await;
-        self.peer_states.note(peer, result.is_ok());
+        self.peer_states.note(peer, sent, result.as_ref().ok().map(Bytes::len));
         let answer = decode_answer(&result?)
             .map_err(|error| CallError::NoAnswer(error.kind(), error.message().to_string()))?;
         self.door(live).hear(Sender::Peer(peer), &answer.header, self.now());

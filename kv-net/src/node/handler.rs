@@ -32,7 +32,10 @@ impl FrameHandler for NodeHandler {
                 let lost = Lost::of(&request.body);
                 (shared.serve(sender, request).await, lost)
             }
-            Err(error) => (AnswerBody::Refused(error), Lost::Other),
+            Err(error) => {
+                shared.refusals.note(error.kind());
+                (AnswerBody::Refused(error), Lost::Other)
+            }
         };
         let answer = encode_answer(&Answer { header: shared.header(), body });
         if answer.len() <= shared.config.limits.frame_bytes_max {
@@ -88,7 +91,7 @@ impl Shared {
         );
         let lost = Lost::of(&request.body);
         let open = if operation { self.open_for_operations() } else { self.open() };
-        let live = match open {
+        let live = match self.refusals.noted(open) {
             Ok(live) => live,
             Err(error) => return AnswerBody::Refused(error),
         };
@@ -118,7 +121,16 @@ impl Shared {
             RequestBody::Forward(_) => Ticket::Forwarded(waiter),
             _ => Ticket::Frame(waiter),
         };
-        (self.door(live).admit(self.now(), sender, request, ticket), answer)
+        let begun = matches!(request.body, RequestBody::Get(_)).then(|| self.local_gets.begin());
+        let admitted = self.door(live).admit(self.now(), sender, request, ticket);
+        match (&admitted, begun) {
+            (Admitted::Answered(_, AnswerBody::Get(Ok(answered))), Some(begun)) => {
+                self.local_gets.served(begun, answered.values.len());
+            }
+            (Admitted::Answered(_, body), _) => self.refusals.note_answer(body),
+            _ => {}
+        }
+        (admitted, answer)
     }
 
     async fn finish(
@@ -135,6 +147,7 @@ impl Shared {
             Admitted::Run(event) => self.drive(live, event),
             Admitted::Merge(group) => {
                 if let Err(Mutation::Merge(group)) = self.queue.push(Mutation::Merge(group)) {
+                    self.refusals.note(ErrorKind::Overloaded);
                     let refused = WriteAnswer::Refused(ErrorKind::Overloaded);
                     return AnswerBody::Write(vec![refused; group.items.len()]);
                 }

@@ -4,12 +4,16 @@
 //! as one batch. Coordination runs in whichever task brings an event, under a lock that is held neither over storage nor plug-ins nor awaits.
 
 mod admin;
+mod commits;
 mod config;
 mod drive;
+mod figures;
 mod handler;
 mod live;
+mod local_gets;
 mod peer_states;
 mod queue;
+mod refusals;
 mod shared;
 mod status;
 mod sweep;
@@ -18,5 +22,9 @@ mod timer;
 mod value;
 mod writer;
 
+pub use commits::CommitFigures;
 pub use config::NodeConfig;
+pub use figures::NodeFigures;
+pub use local_gets::LocalGetFigures;
+pub use peer_states::PeerFigures;
 pub use value::Node;

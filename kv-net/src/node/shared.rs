@@ -14,9 +14,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::node::NodeConfig;
+use crate::node::commits::CommitFigures;
 use crate::node::live::Live;
+use crate::node::local_gets::LocalGets;
 use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
+use crate::node::refusals::Refusals;
 use crate::node::ticket::Ticket;
 use crate::transport::{AddressBook, Identity};
 
@@ -33,7 +36,10 @@ pub(super) struct Shared {
     pub(super) machine: Mutex<NodeMachine<Ticket>>,
     pub(super) clock: Arc<Clock>,
     pub(super) incarnation: AtomicU64,
+    pub(super) local_gets: LocalGets,
+    pub(super) refusals: Refusals,
     pub(super) queue: MutationQueue,
+    pub(super) commits: Mutex<CommitFigures>,
     /// Versions that arrived at this node's store and that a resolver let go for concurrent ones.
     pub(super) versions_discarded: AtomicU64,
     pub(super) draining: AtomicBool,

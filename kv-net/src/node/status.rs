@@ -25,7 +25,7 @@ impl Shared {
         let live = self.live.load_full();
         let (operations, stats) = {
             let machine = self.machine.lock();
-            (machine.waiting() as u64, machine.stats())
+            (machine.waiting() as u64, machine.stats().clone())
         };
         let peers = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
         NodeStatus {
@@ -40,39 +40,31 @@ impl Shared {
             operations,
             mutations: self.queue.keys() as u64,
             clock_distance_ms: live.as_ref().map_or(0, |live| live.peers.distance_ms(self.now())),
-            counters: counters(stats, self.versions_discarded.load(Ordering::Relaxed)),
+            counters: counters(
+                &stats,
+                self.local_gets.figures().values.count(),
+                self.versions_discarded.load(Ordering::Relaxed),
+            ),
             peers: peers
                 .filter(|peer| *peer != self.config.node)
-                .map(|peer| (peer, self.peer_states.get(peer)))
+                .map(|peer| (peer, self.peer_states.get(peer).answers))
                 .collect(),
         }
     }
 }
 
-fn counters(stats: MachineStats, versions_discarded: u64) -> Vec<(String, u64)> {
-    let MachineStats {
-        gets_answered,
-        gets_failed,
-        puts_applied,
-        puts_not_applied,
-        puts_indeterminate,
-        scans_answered,
-        scans_failed,
-        repairs,
-        forwarded,
-        shed,
-    } = stats;
+fn counters(stats: &MachineStats, local_gets: u64, versions_discarded: u64) -> Vec<(String, u64)> {
     let named = [
-        ("gets_answered", gets_answered),
-        ("gets_failed", gets_failed),
-        ("puts_applied", puts_applied),
-        ("puts_not_applied", puts_not_applied),
-        ("puts_indeterminate", puts_indeterminate),
-        ("scans_answered", scans_answered),
-        ("scans_failed", scans_failed),
-        ("repairs", repairs),
-        ("forwarded", forwarded),
-        ("shed", shed),
+        ("gets_answered", stats.gets_answered + local_gets),
+        ("gets_failed", stats.gets_failed),
+        ("puts_applied", stats.puts_applied),
+        ("puts_not_applied", stats.puts_not_applied),
+        ("puts_indeterminate", stats.puts_indeterminate),
+        ("scans_answered", stats.scans_answered),
+        ("scans_failed", stats.scans_failed),
+        ("repairs", stats.repairs),
+        ("forwarded", stats.forwarded),
+        ("shed", stats.shed),
         ("versions_discarded", versions_discarded),
     ];
     named.into_iter().map(|(name, count)| (name.to_string(), count)).collect()

@@ -17,10 +17,14 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::node::commits::CommitFigures;
+use crate::node::figures::NodeFigures;
 use crate::node::handler::NodeHandler;
 use crate::node::live::Live;
+use crate::node::local_gets::LocalGets;
 use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
+use crate::node::refusals::Refusals;
 use crate::node::shared::Shared;
 use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
@@ -68,6 +72,9 @@ impl Node {
             clock: minter.clock().clone(),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
+            local_gets: LocalGets::new(),
+            refusals: Refusals::default(),
+            commits: Mutex::new(CommitFigures::new()),
             queue: MutationQueue::new(config.limits.mutations_max),
             config,
             transport,
@@ -127,12 +134,15 @@ impl Node {
     ///
     /// What is wrong with the command, or why too few replicas answered.
     pub async fn get(&self, get: Get) -> Result<GetAnswer, Error> {
-        let live = self.shared.open_for_operations()?;
-        let get = prepare::get(&live.view, get)?;
+        let (live, get) = self.prepare(|live| prepare::get(&live.view, get))?;
         if !self.shared.config.store.capabilities().reads_may_block {
             let store = &*self.shared.config.store;
+            let begun = self.shared.local_gets.begin();
             let served = BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, &get, buffer));
             if let Some(result) = served {
+                if let Ok(answer) = &result {
+                    self.shared.local_gets.served(begun, answer.values.len());
+                }
                 return result;
             }
         }
@@ -144,11 +154,8 @@ impl Node {
 
     /// Writes or deletes a key.
     pub async fn put(&self, put: Put) -> PutResult {
-        let prepared = self.shared.open_for_operations().and_then(|live| {
-            let put = prepare::put(&live.view, &live.peers, self.shared.now(), put)?;
-            Ok((live, put))
-        });
-        let (live, put) = match prepared {
+        let now = self.shared.now();
+        let (live, put) = match self.prepare(|live| prepare::put(&live.view, &live.peers, now, put)) {
             Ok(prepared) => prepared,
             Err(error) => return PutResult::NotApplied(error),
         };
@@ -164,8 +171,7 @@ impl Node {
     ///
     /// What is wrong with the command as a whole.
     pub async fn get_many(&self, get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
-        let live = self.shared.open_for_operations()?;
-        let gets = prepare::get_many(&live.view, get)?;
+        let (live, gets) = self.prepare(|live| prepare::get_many(&live.view, get))?;
         match self.run(&live, |ticket| Event::GetMany(ticket, gets)).await {
             Some(Outcome::GetMany(results)) => Ok(results),
             _ => Err(internal()),
@@ -178,9 +184,8 @@ impl Node {
     ///
     /// What is wrong with the command as a whole; nothing was written.
     pub async fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
-        let live = self.shared.open_for_operations()?;
-        let count = put.puts.len();
-        let puts = prepare::put_many(&live.view, &live.peers, self.shared.now(), put)?;
+        let (count, now) = (put.puts.len(), self.shared.now());
+        let (live, puts) = self.prepare(|live| prepare::put_many(&live.view, &live.peers, now, put))?;
         match self.run(&live, |ticket| Event::PutMany(ticket, puts)).await {
             Some(Outcome::PutMany(results)) => Ok(results),
             _ => Ok((0..count).map(|_| PutResult::Indeterminate(internal())).collect()),
@@ -234,6 +239,11 @@ impl Node {
         self.shared.status()
     }
 
+    /// What the node did and how it is, for its metrics ([`crate::metrics`]).
+    pub fn figures(&self) -> NodeFigures {
+        self.shared.figures(self.is_ready().is_ok())
+    }
+
     /// Whether the node does its work.
     ///
     /// # Errors
@@ -281,6 +291,15 @@ impl Node {
         }
         let error = Error::new(ErrorKind::ShuttingDown, "the node was shut down");
         self.shared.stopped.send_if_modified(|stopped| stopped.replace(error).is_none());
+    }
+
+    /// Checks a command before it becomes an operation.
+    fn prepare<P>(&self, check: impl FnOnce(&Live) -> Result<P, Error>) -> Result<(Arc<Live>, P), Error> {
+        let open = self.shared.open_for_operations();
+        self.shared.refusals.noted(open.and_then(|live| {
+            let prepared = check(&live)?;
+            Ok((live, prepared))
+        }))
     }
 
     async fn run(&self, live: &Arc<Live>, event: impl FnOnce(Ticket) -> Event<Ticket>) -> Option<Outcome> {

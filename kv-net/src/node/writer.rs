@@ -1,6 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
@@ -77,14 +78,21 @@ fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Tic
         }
     }
     shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
+    let keys = mutations.iter().map(Mutation::keys).sum();
     let mut applied = apply(store, &live.view, minter, shared.now(), mutations);
     shared.versions_discarded.fetch_add(applied.discarded, Ordering::Relaxed);
     let minted = std::mem::take(&mut applied.minted);
     if !minted.is_empty() {
         shared.drive(&live, Event::Minted(minted));
     }
-    let result =
-        if applied.batch.is_empty() { Ok(()) } else { store.write(&applied.batch, applied.durability) };
+    let result = if applied.batch.is_empty() {
+        Ok(())
+    } else {
+        let begun = Instant::now();
+        let result = store.write(&applied.batch, applied.durability);
+        shared.commits.lock().note(keys, applied.batch.bytes(), begun.elapsed(), &result);
+        result
+    };
     let incarnation = minter.incarnation().unwrap_or(Incarnation(0));
     let finished = applied.finish(&result, minter);
     match &result {

@@ -194,13 +194,15 @@ impl Connection {
                     return None;
                 }
                 Err(error) => {
+                    self.session.door.counts.protocol_errors.fetch_add(1, Ordering::Relaxed);
                     self.answer(Reply::error(error));
                     self.ends = true;
                     return None;
                 }
             };
-            self.session.door.commands.fetch_add(1, Ordering::Relaxed);
-            match table::find(request.word(0)) {
+            let place = table::place(request.word(0));
+            self.session.door.counts.command(place);
+            match place.and_then(|place| table::COMMANDS.get(place)) {
                 Some(command) if command.takes(request.len()) => return Some((command, request)),
                 Some(command) => self.answer(Reply::error(format_args!(
                     "wrong number of arguments for '{}' command",

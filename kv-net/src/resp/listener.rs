@@ -10,8 +10,10 @@ use tokio::task::JoinSet;
 
 use crate::node::Node;
 use crate::resp::connection;
+use crate::resp::meter::RespMeter;
 use crate::resp::options::RespOptions;
 use crate::resp::session::Door;
+use crate::resp::table::COMMANDS;
 
 /// A front door whose address is taken and which serves nobody yet.
 #[derive(Debug)]
@@ -46,10 +48,11 @@ impl RespListener {
     pub fn serve(self, node: Arc<Node>, options: RespOptions) -> io::Result<RespServer> {
         let port = self.local_address()?.port();
         let listener = tokio::net::TcpListener::from_std(self.0)?;
-        let door = Arc::new(Door::new(node, port));
+        let door = Arc::new(Door::new(node, port, COMMANDS.len()));
         let stop = watch::Sender::new(false);
+        let meter = RespMeter(door.clone());
         let task = tokio::spawn(accept(listener, door, options, stop.subscribe()));
-        Ok(RespServer { stop, task })
+        Ok(RespServer { stop, task, meter })
     }
 }
 
@@ -58,9 +61,15 @@ impl RespListener {
 pub struct RespServer {
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
+    meter: RespMeter,
 }
 
 impl RespServer {
+    /// Tells what it does, for its metrics ([`crate::metrics`]).
+    pub fn meter(&self) -> RespMeter {
+        self.meter.clone()
+    }
+
     /// Takes no more commands, answers those that were begun for as long as `grace`, and closes everything.
     pub async fn shut_down(self, grace: Duration) {
         self.stop.send_replace(true);
@@ -99,7 +108,7 @@ async fn accept(
             continue;
         }
         let _ = stream.set_nodelay(true);
-        door.connections.fetch_add(1, Ordering::Relaxed);
+        door.counts.connections.fetch_add(1, Ordering::Relaxed);
         let handle = match options.runtimes.get(turn % options.runtimes.len().max(1)) {
             Some(handle) => handle.clone(),
             None => Handle::current(),

@@ -5,9 +5,11 @@
 //! Which commands there are, and where they differ from Redis, is said by one table ([`table::COMMANDS`]), from which commands are dispatched.
 
 mod connection;
+mod counts;
 mod glob;
 mod keys;
 mod listener;
+mod meter;
 mod options;
 mod own;
 mod reply;
@@ -18,6 +20,7 @@ mod session;
 pub mod table;
 
 pub use listener::{RespListener, RespServer};
+pub use meter::RespMeter;
 pub use options::RespOptions;
 pub use reply::{Protocol, Reply};
 pub use request::{ProtocolError, Request, RequestLimits, RequestReader};

@@ -228,8 +228,8 @@ pub(super) fn info(session: &mut Session, request: &Request) -> Execution {
         (
             "Stats",
             vec![
-                ("total_connections_received", door.connections.load(Ordering::Relaxed).to_string()),
-                ("total_commands_processed", door.commands.load(Ordering::Relaxed).to_string()),
+                ("total_connections_received", door.counts.connections.load(Ordering::Relaxed).to_string()),
+                ("total_commands_processed", door.counts.commands().sum::<u64>().to_string()),
                 ("gets_answered", counter("gets_answered").to_string()),
                 ("gets_failed", counter("gets_failed").to_string()),
                 ("puts_applied", counter("puts_applied").to_string()),

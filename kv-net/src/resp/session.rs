@@ -8,6 +8,7 @@ use kv_core::key::Key;
 use parking_lot::RwLock;
 
 use crate::node::Node;
+use crate::resp::counts::Counts;
 use crate::resp::reply::{Protocol, Reply};
 
 /// The bucket that connections begin with: database 0.
@@ -19,8 +20,7 @@ pub(super) struct Door {
     pub(super) node: Arc<Node>,
     pub(super) port: u16,
     pub(super) started: Instant,
-    pub(super) commands: AtomicU64,
-    pub(super) connections: AtomicU64,
+    pub(super) counts: Counts,
     next_id: AtomicU64,
     pub(super) clients: RwLock<std::collections::BTreeMap<u64, ClientInfo>>,
 }
@@ -68,13 +68,12 @@ impl From<Reply> for Execution {
 }
 
 impl Door {
-    pub(super) fn new(node: Arc<Node>, port: u16) -> Self {
+    pub(super) fn new(node: Arc<Node>, port: u16, commands: usize) -> Self {
         Door {
             node,
             port,
             started: Instant::now(),
-            commands: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
+            counts: Counts::new(commands),
             next_id: AtomicU64::new(1),
             clients: RwLock::default(),
         }

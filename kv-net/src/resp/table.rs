@@ -61,13 +61,17 @@ impl Command {
 
 /// The command of that name, in letters of either case.
 pub fn find(name: &[u8]) -> Option<&'static Command> {
+    COMMANDS.get(place(name)?)
+}
+
+/// Where the command of that name stands in [`COMMANDS`].
+pub(super) fn place(name: &[u8]) -> Option<usize> {
     let mut capitals = [0_u8; NAME_BYTES_MAX];
     let capitals = capitals.get_mut(..name.len())?;
     capitals.copy_from_slice(name);
     capitals.make_ascii_uppercase();
     let capitals = &*capitals;
-    let place = COMMANDS.binary_search_by(|command| command.name.as_bytes().cmp(capitals)).ok()?;
-    COMMANDS.get(place)
+    COMMANDS.binary_search_by(|command| command.name.as_bytes().cmp(capitals)).ok()
 }
 
 /// Longer names are not looked for.

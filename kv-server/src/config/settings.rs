@@ -34,7 +34,7 @@ settings! {
     "node" => node: node, "the id of this node, a number from 1 that no other node has";
     "data" => data: path, "the directory in which the node keeps its data; its parent must exist";
     "listen" => listen: address, "where peers and clients reach this node";
-    "admin" => admin: address_or_off, "where health, readiness and status are told over HTTP, or off";
+    "admin" => admin: address_or_off, "where health, readiness, status and metrics are told over HTTP, or off";
     "resp" => resp: address_or_off, "where clients of Redis reach this node, or off";
     "insecure" => insecure: truth, "listen beyond loopback, although nothing is encrypted and everybody may read and write";
     "threads" => threads: number, "threads that serve connections; one for each core that the node has for itself";

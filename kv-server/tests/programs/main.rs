@@ -1,11 +1,13 @@
 //! The programs as people meet them: what they print, what they return, what they survive.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod exposition;
 mod support;
 
 mod bad_input;
 mod client;
 mod dev;
+mod metrics;
 mod server;
 mod shell;
 mod transfer;

@@ -229,6 +229,15 @@ impl Drop for Dev {
     }
 }
 
+/// What is answered to a GET, head and body.
+pub(crate) fn http(address: &str, path: &str) -> Option<String> {
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
 /// Whether a process is there and no mere zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
@@ -287,11 +296,7 @@ impl Node {
     }
 
     fn try_http(&self, path: &str) -> Option<String> {
-        let mut stream = std::net::TcpStream::connect(&self.admin).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
+        http(&self.admin, path)
     }
 
     pub(crate) fn http(&self, path: &str) -> String {

@@ -16,10 +16,7 @@ impl<T> NodeMachine<T> {
         result: Result<GetAnswer, Error>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        match &result {
-            Ok(_) => self.stats.gets_answered += 1,
-            Err(_) => self.stats.gets_failed += 1,
-        }
+        self.stats.get_ended(&result);
         match waiter {
             Waiter::Ticket(ticket) => {
                 outbox.effect(Effect::Complete { ticket, outcome: Outcome::Get(result) });
@@ -35,11 +32,7 @@ impl<T> NodeMachine<T> {
         result: PutResult,
         outbox: &mut Outbox<'_, T>,
     ) {
-        match &result {
-            PutResult::Applied(_) => self.stats.puts_applied += 1,
-            PutResult::NotApplied(_) => self.stats.puts_not_applied += 1,
-            PutResult::Indeterminate(_) => self.stats.puts_indeterminate += 1,
-        }
+        self.stats.put_ended(&result);
         match waiter {
             Waiter::Ticket(ticket) => {
                 outbox.effect(Effect::Complete { ticket, outcome: Outcome::Put(result) });
@@ -54,10 +47,7 @@ impl<T> NodeMachine<T> {
         result: Result<ScanAnswer, Error>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        match &result {
-            Ok(_) => self.stats.scans_answered += 1,
-            Err(_) => self.stats.scans_failed += 1,
-        }
+        self.stats.scan_ended(&result);
         outbox.effect(Effect::Complete { ticket, outcome: Outcome::Scan(result) });
     }
 

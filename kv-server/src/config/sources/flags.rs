@@ -24,7 +24,7 @@ pub struct Flags {
     /// Where peers and clients reach this node [default: 127.0.0.1:7380]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// Where health, readiness and status are told over HTTP, or off [default: 127.0.0.1:7381]
+    /// Where health, readiness, status and metrics are told over HTTP, or off [default: 127.0.0.1:7381]
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<String>,
     /// Where clients of Redis reach this node, or off [default: 127.0.0.1:7379]

@@ -1,0 +1,75 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use kv_core::error::ErrorKind;
+use kv_core::ids::NodeId;
+use kv_core::machine::MachineStats;
+use kv_core::storage::StorageStats;
+
+use crate::node::commits::CommitFigures;
+use crate::node::local_gets::LocalGetFigures;
+use crate::node::peer_states::PeerFigures;
+use crate::node::shared::Shared;
+
+/// What a node did since it started and how it is at one moment: what its metrics are made of.
+#[derive(Debug, Clone)]
+pub struct NodeFigures {
+    /// The node.
+    pub node: NodeId,
+    /// The release it runs.
+    pub release: &'static str,
+    /// Seconds since it started.
+    pub uptime_s: f64,
+    /// Whether it does its work.
+    pub ready: bool,
+    /// Milliseconds between its clock and the median of its peers' clocks.
+    pub clock_distance_ms: u64,
+    /// What its machine did.
+    pub machine: MachineStats,
+    /// Gets that were answered where they arrived, without the machine.
+    pub local_gets: LocalGetFigures,
+    /// Requests that were refused before they became operations, by the kind of the error.
+    pub refused: BTreeMap<ErrorKind, u64>,
+    /// Operations under way.
+    pub operations: u64,
+    /// Mutations that wait for the writer, in keys.
+    pub mutations: u64,
+    /// What its writer did.
+    pub commits: CommitFigures,
+    /// Versions that arrived at its store and that a resolver let go for concurrent ones.
+    pub versions_discarded: u64,
+    /// Its store, if that can tell.
+    pub storage: Option<StorageStats>,
+    /// The other members.
+    pub peers: Vec<(NodeId, PeerFigures)>,
+}
+
+impl Shared {
+    pub(super) fn figures(&self, ready: bool) -> NodeFigures {
+        let live = self.live.load_full();
+        let (operations, machine) = {
+            let machine = self.machine.lock();
+            (machine.waiting() as u64, machine.stats().clone())
+        };
+        let others = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
+        NodeFigures {
+            node: self.config.node,
+            release: env!("CARGO_PKG_VERSION"),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            ready,
+            clock_distance_ms: live.as_ref().map_or(0, |live| live.peers.distance_ms(self.now())),
+            machine,
+            local_gets: self.local_gets.figures(),
+            refused: self.refusals.get(),
+            operations,
+            mutations: self.queue.keys() as u64,
+            commits: self.commits.lock().clone(),
+            versions_discarded: self.versions_discarded.load(Ordering::Relaxed),
+            storage: self.config.store.stats().ok(),
+            peers: others
+                .filter(|peer| *peer != self.config.node)
+                .map(|peer| (peer, self.peer_states.get(peer)))
+                .collect(),
+        }
+    }
+}
