@@ -37,6 +37,7 @@ pub(super) async fn serve(
         input: BytesMut::new(),
         room: ROOM_BYTES.0,
         output: BytesMut::new(),
+        output_was_large: false,
         waiting: None,
         running: VecDeque::new(),
         keys: HashMap::new(),
@@ -56,6 +57,8 @@ struct Connection {
     input: BytesMut,
     room: usize,
     output: BytesMut,
+    /// So much waits to be written, or did, that its room is given back when all of it is.
+    output_was_large: bool,
     /// A request that waits for earlier ones on its keys, or for room.
     waiting: Option<(&'static Command, Request)>,
     /// What was begun, in its order.
@@ -95,6 +98,7 @@ impl Slot {
 /// What a connection woke up for.
 enum Woken {
     Progress,
+    Written,
     Read(usize),
     Stop,
 }
@@ -102,12 +106,16 @@ enum Woken {
 /// Replies that have gathered are written when there are so many bytes of them, or nothing else can be done.
 const OUTPUT_BYTES: usize = 64 << 10;
 
+/// Room for replies that a connection keeps.
+const OUTPUT_KEPT_BYTES: usize = 2 * OUTPUT_BYTES;
+
 impl Connection {
     async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
         loop {
             self.begin_what_can_be();
             self.collect_replies();
             let writes = !self.output.is_empty();
+            self.output_was_large |= self.output.len() > OUTPUT_KEPT_BYTES;
             if self.ends && !writes && self.running.is_empty() && self.waiting.is_none() {
                 return self.stream.shutdown().await;
             }
@@ -119,7 +127,8 @@ impl Connection {
             };
             let reads = has_room && !self.ends && !self.hung_up;
             if reads {
-                let missing = self.reader.missing(&self.input).min(1 << 20);
+                // What was only announced takes no more room than what has arrived.
+                let missing = self.reader.missing(&self.input).min(self.input.len());
                 self.input.reserve(missing.max(self.room));
             }
             let Connection { stream, input, output, running, .. } = self;
@@ -138,16 +147,20 @@ impl Connection {
             });
             let woken = tokio::select! {
                 biased;
-                written = to.write_all_buf(output), if writes => written.map(|()| Woken::Progress)?,
+                written = to.write_all_buf(output), if writes => written.map(|()| Woken::Written)?,
                 () = progress => Woken::Progress,
                 read = from.read_buf(input), if reads => Woken::Read(read?),
                 _ = stop.wait_for(|stop| *stop), if !self.ends => Woken::Stop,
             };
             match woken {
+                Woken::Written if self.output_was_large => {
+                    self.output = BytesMut::new();
+                    self.output_was_large = false;
+                }
                 Woken::Read(0) => self.hung_up = true,
                 Woken::Stop => self.ends = true,
                 Woken::Read(length) if length >= self.room => self.room = (self.room * 4).min(ROOM_BYTES.1),
-                Woken::Read(_) | Woken::Progress => {}
+                Woken::Read(_) | Woken::Progress | Woken::Written => {}
             }
         }
     }

@@ -78,6 +78,8 @@ pub struct RequestReader {
     state: State,
     /// How far the buffer was read, from its front.
     position: usize,
+    /// How many bytes from there on have no end of a line among them.
+    searched: usize,
     words: Words,
 }
 
@@ -94,7 +96,7 @@ enum State {
 impl RequestReader {
     /// A reader for a new connection.
     pub fn new(limits: RequestLimits) -> Self {
-        RequestReader { limits, state: State::Start, position: 0, words: Words::new() }
+        RequestReader { limits, state: State::Start, position: 0, searched: 0, words: Words::new() }
     }
 
     /// Takes the next request off the front of `buffer`; none if it is not whole yet. Nothing is allocated for what was only announced.
@@ -125,7 +127,7 @@ impl RequestReader {
                     }
                     Some(_) => {
                         let Some(line) = self.line(buffer)? else { return Ok(None) };
-                        let words = split_line(line)?;
+                        let words = split_line(line, self.limits.words_max)?;
                         self.forget(buffer);
                         // An empty line asks for nothing.
                         if let Some(request) = Request::of(&words) {
@@ -175,10 +177,13 @@ impl RequestReader {
     /// The line at the position, without its end, which the position then stands behind.
     fn line<'a>(&mut self, buffer: &'a BytesMut) -> Result<Option<&'a [u8]>, ProtocolError> {
         let rest = buffer.get(self.position..).unwrap_or_default();
-        let Some(length) = rest.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n') else {
+        let searched = std::mem::take(&mut self.searched);
+        let new = rest.get(searched..rest.len().min(LINE_BYTES_MAX)).unwrap_or_default();
+        let Some(length) = new.iter().position(|byte| *byte == b'\n').map(|found| searched + found) else {
             if rest.len() >= LINE_BYTES_MAX {
                 return Err(error("too big a line"));
             }
+            self.searched = rest.len();
             return Ok(None);
         };
         self.position += length + 1;
@@ -214,7 +219,7 @@ pub(super) fn integer(digits: &[u8]) -> Option<i64> {
 }
 
 /// Splits a line into words: at blanks, but not inside quotes.
-fn split_line(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
+fn split_line(line: &[u8], words_max: usize) -> Result<Vec<Vec<u8>>, ProtocolError> {
     let unbalanced = || error("unbalanced quotes in request");
     let mut words = Vec::new();
     let mut bytes = line.iter().copied().peekable();
@@ -240,6 +245,9 @@ fn split_line(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
                 word.push(byte);
             }
         }
+        if words.len() == words_max {
+            return Err(error("too many words in a line"));
+        }
         words.push(word);
     }
 }
@@ -254,12 +262,9 @@ fn unescape(bytes: &mut (impl Iterator<Item = u8> + Clone)) -> Option<u8> {
         b'b' => 8,
         b'x' => {
             let mut ahead = bytes.clone();
-            let digits = [ahead.next()?, ahead.next()?];
-            let Some(byte) =
-                std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok())
-            else {
-                return Some(b'x');
-            };
+            let mut digit = || ahead.next().and_then(|digit| char::from(digit).to_digit(16));
+            let (Some(high), Some(low)) = (digit(), digit()) else { return Some(b'x') };
+            let byte = (high * 16 + low) as u8;
             *bytes = ahead;
             byte
         }
@@ -309,6 +314,9 @@ mod tests {
         let expected =
             [text(&["PING"]), text(&["set", "k", "a b"]), text(&["get", "A\n\""]), text(&["echo", ""])];
         assert_eq!(all(input).unwrap(), expected);
+        // What is no pair of hexadecimal digits stands for itself.
+        let input = br#""\x+e" "\x4g" "\x" "\x4""#;
+        assert_eq!(all(&[&input[..], b"\n"].concat()).unwrap(), [text(&["x+e", "x4g", "x", "x4"])]);
         for bad in ["get \"a", "get 'a", "get \"a\"b"] {
             let error = all(format!("{bad}\n").as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), "Protocol error: unbalanced quotes in request");
@@ -330,6 +338,9 @@ mod tests {
             assert_eq!(error.to_string(), format!("Protocol error: {what}"), "{input:?}");
         }
         assert!(all(&vec![b'a'; LINE_BYTES_MAX]).is_err());
+        let many =
+            all("a ".repeat(101).as_bytes().iter().chain(b"\n").copied().collect::<Vec<_>>().as_slice());
+        assert_eq!(many.unwrap_err().to_string(), "Protocol error: too many words in a line");
         let large = vec![vec![b'x'; 1_000]; 30];
         assert_eq!(all(&encode(&large)).unwrap_err().to_string(), "Protocol error: the request is too large");
     }

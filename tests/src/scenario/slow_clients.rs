@@ -1,4 +1,5 @@
-//! Thousands of clients of Redis that send one byte a second, and one that works: it is served, and memory stays bounded.
+//! Thousands of clients of Redis that announce a large value and send one byte of it a second, and one that works: it is served, and memory stays
+//! bounded.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use crate::cluster::Cluster;
 /// Most that a slow connection may cost the server.
 const BYTES_PER_CONNECTION: u64 = 16 << 10;
 
-const REQUEST: &[u8] = b"*2\r\n$3\r\nGET\r\n$20\r\nkey-of-a-slow-client\r\n";
+/// What a slow connection sends at once. Room for the value must not be taken before it comes.
+const ANNOUNCEMENT: &[u8] = b"*3\r\n$3\r\nSET\r\n$4\r\nslow\r\n$1000000\r\n";
 
 /// How much is done.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,16 +41,18 @@ pub async fn run(options: &SlowClients) -> anyhow::Result<()> {
     let before = resident_bytes(pid)?;
     let mut slow = Vec::with_capacity(options.connections);
     for _ in 0..options.connections {
-        slow.push(TcpStream::connect(&address).await.context("too few files may be open: see ulimit -n")?);
+        let connected = TcpStream::connect(&address).await;
+        let mut connection = connected.context("too few files may be open: see ulimit -n")?;
+        connection.write_all(ANNOUNCEMENT).await?;
+        slow.push(connection);
     }
     let mut client = TcpStream::connect(&address).await?;
     let mut latencies = Histogram::<u64>::new(3)?;
     let mut most = before;
-    for second in 0..options.seconds {
+    for _ in 0..options.seconds {
         let next = Instant::now() + Duration::from_secs(1);
         for connection in &mut slow {
-            let byte = REQUEST[second as usize % REQUEST.len()];
-            connection.write_all(&[byte]).await?;
+            connection.write_all(b"v").await?;
             if latencies.len() < 1_000_000 {
                 let begun = Instant::now();
                 ask(&mut client, "SET k v", "+OK\r\n").await?;
