@@ -1,7 +1,6 @@
-//! The front door for clients of Redis, over real sockets.
+//! The front door for clients of Redis, over real sockets. Random pipelines and streams are in `tests/tests/resp_streams.rs`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use kv_core::storage::MemoryStorage;
 use kv_net::resp::{RespListener, RespOptions, RespServer};
 use kv_net::transport::{AddressBook, Identity, LocalNetwork};
 use kv_net::{Node, NodeConfig};
-use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -389,93 +387,4 @@ fn the_documented_commands_are_those_of_the_code() {
         std::fs::write(&path, &expected).unwrap();
     }
     assert_eq!(document, expected, "write it with KV_WRITE_DOCS=1");
-}
-
-/// A command of a random pipeline.
-#[derive(Debug, Clone)]
-enum Step {
-    Set(u8, u16),
-    Get(u8),
-    Del(u8),
-    Mget(u8, u8),
-    Mset(u8, u8, u16),
-    Ping,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let key = || 0_u8..4;
-    prop::collection::vec(
-        prop_oneof![
-            3 => (key(), any::<u16>()).prop_map(|(key, value)| Step::Set(key, value)),
-            3 => key().prop_map(Step::Get),
-            1 => key().prop_map(Step::Del),
-            1 => (key(), key()).prop_map(|(one, other)| Step::Mget(one, other)),
-            1 => (key(), key(), any::<u16>()).prop_map(|(one, other, value)| Step::Mset(one, other, value)),
-            1 => Just(Step::Ping),
-        ],
-        1..60,
-    )
-}
-
-/// The bytes of a pipeline and the replies of a map that takes one command after the other.
-fn against_a_map(steps: &[Step]) -> (Vec<u8>, Vec<String>) {
-    let (mut map, mut bytes, mut replies) = (HashMap::new(), Vec::new(), Vec::new());
-    let name = |key: &u8| format!("key{key}");
-    for step in steps {
-        let shown = |map: &HashMap<u8, u16>, key: &u8| map.get(key).map_or("nil".into(), u16::to_string);
-        let (words, reply) = match step {
-            Step::Set(key, value) => {
-                map.insert(*key, *value);
-                (vec!["SET".into(), name(key), value.to_string()], "+OK".to_string())
-            }
-            Step::Get(key) => (vec!["GET".to_string(), name(key)], shown(&map, key)),
-            Step::Del(key) => {
-                (vec!["DEL".into(), name(key)], format!(":{}", i32::from(map.remove(key).is_some())))
-            }
-            Step::Mget(one, other) => {
-                let both = format!("[{} {}]", shown(&map, one), shown(&map, other));
-                (vec!["MGET".into(), name(one), name(other)], both)
-            }
-            Step::Mset(one, other, value) => {
-                map.insert(*one, *value);
-                map.insert(*other, value.wrapping_add(1));
-                let values = [*value, value.wrapping_add(1)].map(|value| value.to_string());
-                let [first, second] = values;
-                (vec!["MSET".into(), name(one), first, name(other), second], "+OK".into())
-            }
-            Step::Ping => (vec!["PING".into()], "+PONG".into()),
-        };
-        bytes.extend(request(&words.iter().map(String::as_str).collect::<Vec<_>>()));
-        replies.push(reply);
-    }
-    (bytes, replies)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn a_pipeline_answers_as_if_each_command_had_waited_for_the_last(
-        steps in steps(),
-        cuts in prop::collection::vec(1_usize..200, 0..20),
-        nodes in prop_oneof![Just(1_u64), Just(3)],
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let served = serve(nodes).await;
-            let mut client = Connection::to(&served).await;
-            let (bytes, expected) = against_a_map(&steps);
-            let mut rest = &bytes[..];
-            for cut in cuts.into_iter().chain([usize::MAX]) {
-                let (now, later) = rest.split_at(cut.min(rest.len()));
-                client.send(now).await;
-                tokio::task::yield_now().await;
-                rest = later;
-            }
-            for (step, expected) in steps.iter().zip(expected) {
-                prop_assert_eq!(client.reply().await, expected, "{:?}", step);
-            }
-            Ok(())
-        })?;
-    }
 }

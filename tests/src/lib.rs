@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 pub mod executable;
+pub mod held;
 pub mod ports;
 pub mod process;
 pub mod tools;
@@ -9,5 +10,6 @@ pub mod tools;
 pub mod cluster;
 pub mod expected;
 pub mod load;
+pub mod resp;
 pub mod scenario;
 pub mod unihan;

@@ -1,8 +1,10 @@
-//! What is done to a cluster of real processes while it is used. Each is run long by a program and short by a test.
+//! What is done to clusters of real processes, or to nodes in this one, while they are used. Each is run long by a program and short by a test.
 
 pub mod crash_rounds;
 pub mod one_node_killed;
 pub mod real_data;
+pub mod resp_fuzz;
+pub mod resp_pipelines;
 pub mod rolling_restart;
 pub mod slow_clients;
 
