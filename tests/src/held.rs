@@ -29,6 +29,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// The bytes that this thread holds; zero if [`Counting`] is not the allocator.
+pub fn held() -> usize {
+    HELD.get()
+}
+
 /// What `work` comes to, and the bytes that this thread held at most meanwhile, beyond those before; zero if [`Counting`] is not the allocator.
 pub fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();

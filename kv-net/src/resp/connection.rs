@@ -37,7 +37,7 @@ pub(super) async fn serve(
         input: BytesMut::new(),
         room: ROOM_BYTES.0,
         output: BytesMut::new(),
-        output_was_large: false,
+        were_large: (false, false),
         waiting: None,
         running: VecDeque::new(),
         keys: HashMap::new(),
@@ -57,8 +57,8 @@ struct Connection {
     input: BytesMut,
     room: usize,
     output: BytesMut,
-    /// So much waits to be written, or did, that its room is given back when all of it is.
-    output_was_large: bool,
+    /// Whether much has gathered in the input, and in the output, since they were empty.
+    were_large: (bool, bool),
     /// A request that waits for earlier ones on its keys, or for room.
     waiting: Option<(&'static Command, Request)>,
     /// What was begun, in its order.
@@ -98,7 +98,6 @@ impl Slot {
 /// What a connection woke up for.
 enum Woken {
     Progress,
-    Written,
     Read(usize),
     Stop,
 }
@@ -106,8 +105,8 @@ enum Woken {
 /// Replies that have gathered are written when there are so many bytes of them, or nothing else can be done.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// Room for replies that a connection keeps.
-const OUTPUT_KEPT_BYTES: usize = 2 * OUTPUT_BYTES;
+/// Buffers in which more has gathered are given back when they are empty: a connection that is idle costs little.
+const KEPT_BYTES: usize = 2 * OUTPUT_BYTES;
 
 impl Connection {
     async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
@@ -115,7 +114,8 @@ impl Connection {
             self.begin_what_can_be();
             self.collect_replies();
             let writes = !self.output.is_empty();
-            self.output_was_large |= self.output.len() > OUTPUT_KEPT_BYTES;
+            give_back(&mut self.input, &mut self.were_large.0);
+            give_back(&mut self.output, &mut self.were_large.1);
             if self.ends && !writes && self.running.is_empty() && self.waiting.is_none() {
                 return self.stream.shutdown().await;
             }
@@ -147,20 +147,16 @@ impl Connection {
             });
             let woken = tokio::select! {
                 biased;
-                written = to.write_all_buf(output), if writes => written.map(|()| Woken::Written)?,
+                written = to.write_all_buf(output), if writes => written.map(|()| Woken::Progress)?,
                 () = progress => Woken::Progress,
                 read = from.read_buf(input), if reads => Woken::Read(read?),
                 _ = stop.wait_for(|stop| *stop), if !self.ends => Woken::Stop,
             };
             match woken {
-                Woken::Written if self.output_was_large => {
-                    self.output = BytesMut::new();
-                    self.output_was_large = false;
-                }
                 Woken::Read(0) => self.hung_up = true,
                 Woken::Stop => self.ends = true,
                 Woken::Read(length) if length >= self.room => self.room = (self.room * 4).min(ROOM_BYTES.1),
-                Woken::Read(_) | Woken::Progress | Woken::Written => {}
+                Woken::Read(_) | Woken::Progress => {}
             }
         }
     }
@@ -283,6 +279,13 @@ impl Connection {
             reply.write(*protocol, &mut self.output);
             self.running.pop_front();
         }
+    }
+}
+
+fn give_back(buffer: &mut BytesMut, was_large: &mut bool) {
+    *was_large |= buffer.len() > KEPT_BYTES;
+    if *was_large && buffer.is_empty() {
+        (*buffer, *was_large) = (BytesMut::new(), false);
     }
 }
 
