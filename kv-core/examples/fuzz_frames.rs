@@ -19,7 +19,7 @@ use kv_core::command::{
     Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
 };
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId};
+use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, TraceId};
 use kv_core::key::Key;
 use kv_core::record::{Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version};
 use kv_core::resolver::KeepSiblings;
@@ -226,6 +226,7 @@ fn corpus() -> Result<Vec<Vec<u8>>, String> {
         incarnation: Incarnation(u64::MAX / 3),
         clock: Stamp::from_millis(1_700_000_000_000),
         buckets: 5,
+        trace: TraceId(0),
     };
     let record = EncodedRecord::encode(&record(), BUCKET, &key());
     let mut mark = RecoveringMark::new(7);

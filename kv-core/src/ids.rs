@@ -98,6 +98,22 @@ pub struct PartitionId(pub u32);
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+/// What is done for one request of a client at all nodes, where it is followed: 64 random bits, or 0 where it is not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceId(pub u64);
+
+impl TraceId {
+    /// Not followed.
+    pub const NONE: TraceId = TraceId(0);
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// An operation that a node coordinates; numbered by the node from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OpId(pub u64);

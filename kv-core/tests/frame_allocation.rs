@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use kv_core::causality::Stamp;
 use kv_core::codec::{LIST_ITEMS_MAX, put_varint};
-use kv_core::ids::{ClusterId, Incarnation};
+use kv_core::ids::{ClusterId, Incarnation, TraceId};
 use kv_core::wire::{
     Answer, AnswerBody, Header, Request, RequestBody, decode_answer, decode_request, encode_answer,
     encode_request,
@@ -58,7 +58,14 @@ fn most_held<T>(run: impl FnOnce() -> T) -> usize {
 }
 
 fn header() -> Header {
-    Header { cluster: ClusterId(1), layout: 1, incarnation: Incarnation(1), clock: Stamp(1), buckets: 1 }
+    Header {
+        cluster: ClusterId(1),
+        layout: 1,
+        incarnation: Incarnation(1),
+        clock: Stamp(1),
+        buckets: 1,
+        trace: TraceId(1),
+    }
 }
 
 /// A frame of that variant whose body begins with `front` and goes on with `length` bytes of `fill`.

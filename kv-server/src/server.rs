@@ -80,6 +80,7 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         replicas: u8::try_from(config.replicas).unwrap_or(u8::MAX),
         partitions: config.partitions,
         durability: config.durability,
+        trace_sample: config.trace_sample,
     };
     let node = Arc::new(Node::start(node_config, Arc::new(transport), identity, addresses).await?);
     let resp = resp.map(|resp| resp.serve(Arc::clone(&node), resp_options(config, workers))).transpose()?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use kv_core::causality::Stamp;
 use kv_core::command::{Get, GetAnswer};
-use kv_core::ids::{ClusterId, Incarnation};
+use kv_core::ids::{ClusterId, Incarnation, TraceId};
 use kv_core::wire::{AnswerBody, Header, NodeStatus, Request, RequestBody, decode_answer, encode_request};
 use kv_net::Client;
 use kv_net::transport::{ClientTransport, TarpcClient, TarpcOptions};
@@ -257,7 +257,14 @@ impl Direct {
     ///
     /// If there is no answer.
     pub async fn ask_as(&self, cluster: ClusterId, body: RequestBody) -> anyhow::Result<AnswerBody> {
-        let header = Header { cluster, layout: 0, incarnation: Incarnation(0), clock: Stamp(0), buckets: 0 };
+        let header = Header {
+            cluster,
+            layout: 0,
+            incarnation: Incarnation(0),
+            clock: Stamp(0),
+            buckets: 0,
+            trace: TraceId::NONE,
+        };
         let frame = encode_request(&Request { header, body });
         let answer = self.transport.call(&self.address, frame, Duration::from_secs(10)).await;
         let answer = answer.map_err(|error| anyhow::anyhow!("{}: {error}", self.address))?;

@@ -1,7 +1,7 @@
 use crate::causality::{Clock, PeerClocks};
 use crate::command::PutResult;
 use crate::error::{Error, ErrorKind};
-use crate::ids::{ClusterId, Incarnation};
+use crate::ids::{ClusterId, Incarnation, TraceId};
 use crate::machine::{Event, Outcome, accept_writes, local_get, prepare};
 use crate::replica::{MergeGroup, read_many, read_range};
 use crate::storage::Storage;
@@ -47,6 +47,7 @@ impl Door<'_> {
             incarnation: self.incarnation,
             clock: self.clock.read(now.wall_ms),
             buckets: self.view.table_digest(),
+            trace: TraceId::NONE,
         }
     }
 
@@ -67,7 +68,7 @@ impl Door<'_> {
             return Admitted::Answered(ticket, AnswerBody::Refused(error));
         }
         self.hear(sender, &header, now);
-        let view = self.view;
+        let (view, trace) = (self.view, header.trace);
         match body {
             RequestBody::Read(items) => {
                 let mut answers = read_many(view, self.store, &items);
@@ -83,30 +84,31 @@ impl Door<'_> {
                     return Admitted::Administer(ticket, RequestBody::Forward(forward));
                 };
                 let (id, floor, forward_sender) = (forward.id, forward.floor, forward.sender);
-                let put = prepare::forwarded(view, self.peers, now, self.incarnation, forward);
+                let put = prepare::forwarded(view, self.peers, now, self.incarnation, forward)
+                    .map(|put| put.traced(trace));
                 Admitted::Run(Event::Forwarded { ticket, from: (peer, forward_sender), id, floor, put })
             }
             RequestBody::Get(command) => match prepare::get(view, command) {
                 Ok(get) => match local_get(view, self.store, &get, &mut Vec::with_capacity(256)) {
                     Some(result) => Admitted::Answered(ticket, AnswerBody::Get(result)),
-                    None => Admitted::Run(Event::Get(ticket, get)),
+                    None => Admitted::Run(Event::Get(ticket, get.traced(trace))),
                 },
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Get(Err(error))),
             },
             RequestBody::Put(command) => match prepare::put(view, self.peers, now, command) {
-                Ok(put) => Admitted::Run(Event::Put(ticket, put)),
+                Ok(put) => Admitted::Run(Event::Put(ticket, put.traced(trace))),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Put(not_applied(error))),
             },
             RequestBody::GetMany(command) => match prepare::get_many(view, command) {
-                Ok(gets) => Admitted::Run(Event::GetMany(ticket, gets)),
+                Ok(gets) => Admitted::Run(Event::GetMany(ticket, prepare::traced_gets(gets, trace))),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Refused(error)),
             },
             RequestBody::PutMany(command) => match prepare::put_many(view, self.peers, now, command) {
-                Ok(puts) => Admitted::Run(Event::PutMany(ticket, puts)),
+                Ok(puts) => Admitted::Run(Event::PutMany(ticket, prepare::traced_puts(puts, trace))),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Refused(error)),
             },
             RequestBody::Scan(command) => match prepare::scan(view, command) {
-                Ok(scan) => Admitted::Run(Event::Scan(ticket, scan)),
+                Ok(scan) => Admitted::Run(Event::Scan(ticket, scan.traced(trace))),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Scan(Err(error))),
             },
             body => Admitted::Administer(ticket, body),

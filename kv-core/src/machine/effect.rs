@@ -2,7 +2,7 @@ use smallvec::SmallVec;
 
 use crate::command::{GetAnswer, PutResult, ScanAnswer};
 use crate::error::Error;
-use crate::ids::{NodeId, OpId};
+use crate::ids::{NodeId, OpId, TraceId};
 use crate::machine::{ResolveRequest, ShowRequest};
 use crate::replica::Mutation;
 use crate::wire::{RangeItem, ReadItem, RequestBody};
@@ -28,6 +28,8 @@ pub enum Effect<T> {
         timeout_us: u64,
         /// To be given back with the answer.
         token: CallToken,
+        /// What it belongs to, if that is followed; of several such operations that share a request, the first.
+        trace: TraceId,
     },
     /// Queue this for the writer of the store.
     Mutate(Mutation<T>),

@@ -230,6 +230,7 @@ impl<T> NodeMachine<T> {
     ) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let context = Step { view, now, op, deadline_us: operation.deadline_us };
+        outbox.trace = operation.trace();
         match step(operation, context, outbox) {
             Next::Wait => {}
             Next::Forward(owner) => return self.forward(context, owner, outbox),
@@ -347,6 +348,7 @@ impl<T> NodeMachine<T> {
             }),
             timeout_us: step.timeout_us(),
             token: CallToken::Forward(step.op, id),
+            trace: outbox.trace,
         });
     }
 

@@ -1,6 +1,6 @@
 use crate::command::{GetAnswer, PutResult, ScanAnswer};
 use crate::error::Error;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, TraceId};
 use crate::machine::get::{GetStep, GetWork};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::{PutStep, PutWork};
@@ -82,6 +82,14 @@ impl<T> Operation<T> {
             Work::Get(get) => Some(&get.target),
             Work::Put(put) => Some(&put.target),
             Work::Scan(_) => None,
+        }
+    }
+
+    /// What the operation belongs to, if that is followed.
+    pub(super) fn trace(&self) -> TraceId {
+        match &self.work {
+            Work::Scan(scan) => scan.trace(),
+            _ => self.target().map_or(TraceId::NONE, |target| target.trace),
         }
     }
 

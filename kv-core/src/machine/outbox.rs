@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::codec::LIST_ITEMS_MAX;
-use crate::ids::{NodeId, OpId};
+use crate::ids::{NodeId, OpId, TraceId};
 use crate::machine::{CallToken, Effect, LocalRead};
 use crate::replica::{Merge, MergeGroup, Mutation};
 use crate::wire::{ReadItem, RequestBody, WriteItem};
@@ -19,6 +19,8 @@ pub(super) struct Outbox<'a, T> {
     repairs: BTreeMap<NodeId, Group<WriteItem>>,
     bytes_max: usize,
     repairs_sent: u64,
+    /// What the operation belongs to that takes a step.
+    pub(super) trace: TraceId,
 }
 
 #[derive(Debug)]
@@ -27,19 +29,23 @@ struct Group<I> {
     owners: SmallVec<[(OpId, u8); 1]>,
     timeout_us: u64,
     bytes: usize,
+    trace: TraceId,
 }
 
 impl<I> Default for Group<I> {
     fn default() -> Self {
-        Group { items: Vec::new(), owners: SmallVec::new(), timeout_us: 0, bytes: 0 }
+        Group { items: Vec::new(), owners: SmallVec::new(), timeout_us: 0, bytes: 0, trace: TraceId::NONE }
     }
 }
 
 impl<I> Group<I> {
-    fn add(&mut self, item: I, op: OpId, index: u8, timeout_us: u64) {
+    fn add(&mut self, item: I, (op, index): (OpId, u8), timeout_us: u64, trace: TraceId) {
         self.items.push(item);
         self.owners.push((op, index));
         self.timeout_us = self.timeout_us.max(timeout_us);
+        if self.trace == TraceId::NONE {
+            self.trace = trace;
+        }
     }
 
     /// Takes out what was gathered if an item of about `bytes` bytes would make it too large for one request.
@@ -62,6 +68,7 @@ impl<'a, T> Outbox<'a, T> {
             repairs: BTreeMap::new(),
             bytes_max,
             repairs_sent: 0,
+            trace: TraceId::NONE,
         }
     }
 
@@ -75,12 +82,12 @@ impl<'a, T> Outbox<'a, T> {
         if let Some(full) = group.make_room(bytes, self.bytes_max) {
             self.effects.push(read_call(peer, full));
         }
-        group.add(item, op, index, timeout_us);
+        group.add(item, (op, index), timeout_us, self.trace);
     }
 
     pub(super) fn read_alone(&mut self, peer: NodeId, op: OpId, index: u8, item: ReadItem, timeout_us: u64) {
         let mut group = Group::default();
-        group.add(item, op, index, timeout_us);
+        group.add(item, (op, index), timeout_us, self.trace);
         self.effects.push(read_call(peer, group));
     }
 
@@ -89,7 +96,7 @@ impl<'a, T> Outbox<'a, T> {
         if let Some(full) = group.make_room(bytes_of(&item), self.bytes_max) {
             self.effects.push(write_call(peer, full));
         }
-        group.add(item, op, index, timeout_us);
+        group.add(item, (op, index), timeout_us, self.trace);
     }
 
     pub(super) fn repair(&mut self, peer: NodeId, op: OpId, item: WriteItem, timeout_us: u64) {
@@ -98,7 +105,7 @@ impl<'a, T> Outbox<'a, T> {
         if let Some(full) = group.make_room(bytes_of(&item), self.bytes_max) {
             self.effects.push(repair_call(peer, full));
         }
-        group.add(item, op, 0, timeout_us);
+        group.add(item, (op, 0), timeout_us, self.trace);
     }
 
     /// Repairs this node's own record.
@@ -133,16 +140,16 @@ fn bytes_of(item: &WriteItem) -> usize {
 }
 
 fn read_call<T>(peer: NodeId, group: Group<ReadItem>) -> Effect<T> {
-    let token = CallToken::Read(group.owners);
-    Effect::Call { peer, body: RequestBody::Read(group.items), timeout_us: group.timeout_us, token }
+    let Group { items, owners, timeout_us, trace, .. } = group;
+    Effect::Call { peer, body: RequestBody::Read(items), timeout_us, token: CallToken::Read(owners), trace }
 }
 
 fn write_call<T>(peer: NodeId, group: Group<WriteItem>) -> Effect<T> {
-    let token = CallToken::Write(group.owners);
-    Effect::Call { peer, body: RequestBody::Write(group.items), timeout_us: group.timeout_us, token }
+    let Group { items, owners, timeout_us, trace, .. } = group;
+    Effect::Call { peer, body: RequestBody::Write(items), timeout_us, token: CallToken::Write(owners), trace }
 }
 
 fn repair_call<T>(peer: NodeId, group: Group<WriteItem>) -> Effect<T> {
-    let body = RequestBody::Write(group.items);
-    Effect::Call { peer, body, timeout_us: group.timeout_us, token: CallToken::Repair }
+    let Group { items, timeout_us, trace, .. } = group;
+    Effect::Call { peer, body: RequestBody::Write(items), timeout_us, token: CallToken::Repair, trace }
 }

@@ -9,7 +9,7 @@ use crate::bucket::{Quorum, QuorumMode, sloppy_is_unsupported};
 use crate::causality::{Context, PeerClocks};
 use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, Scan, ScanPosition, WriteOptions};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Incarnation, NodeId, PartitionId, Token};
+use crate::ids::{Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
 use crate::time::Now;
 use crate::view::{Bucket, View};
@@ -26,6 +26,8 @@ pub struct Target {
     pub token: Token,
     /// Its owners in the order of preference.
     pub owners: SmallVec<[NodeId; 4]>,
+    /// What the operation belongs to, if that is followed.
+    pub trace: TraceId,
 }
 
 /// A get that passed the door.
@@ -63,6 +65,7 @@ pub struct PreparedScan {
     pub(super) values: bool,
     pub(super) needed: usize,
     pub(super) timeout_us: u64,
+    pub(super) trace: TraceId,
 }
 
 /// Where a put's context comes from.
@@ -79,6 +82,13 @@ impl PreparedGet {
     pub fn target(&self) -> &Target {
         &self.target
     }
+
+    /// The same get as a part of `trace`.
+    #[must_use]
+    pub fn traced(mut self, trace: TraceId) -> Self {
+        self.target.trace = trace;
+        self
+    }
 }
 
 impl PreparedPut {
@@ -86,6 +96,44 @@ impl PreparedPut {
     pub fn target(&self) -> &Target {
         &self.target
     }
+
+    /// The same put as a part of `trace`.
+    #[must_use]
+    pub fn traced(mut self, trace: TraceId) -> Self {
+        self.target.trace = trace;
+        self
+    }
+}
+
+impl PreparedScan {
+    /// The same scan as a part of `trace`.
+    #[must_use]
+    pub fn traced(mut self, trace: TraceId) -> Self {
+        self.trace = trace;
+        self
+    }
+}
+
+/// The same gets as parts of `trace`.
+pub fn traced_gets(
+    mut gets: Vec<Result<PreparedGet, Error>>,
+    trace: TraceId,
+) -> Vec<Result<PreparedGet, Error>> {
+    for get in gets.iter_mut().flatten().filter(|_| trace != TraceId::NONE) {
+        get.target.trace = trace;
+    }
+    gets
+}
+
+/// The same puts as parts of `trace`.
+pub fn traced_puts(
+    mut puts: Vec<Result<PreparedPut, Error>>,
+    trace: TraceId,
+) -> Vec<Result<PreparedPut, Error>> {
+    for put in puts.iter_mut().flatten().filter(|_| trace != TraceId::NONE) {
+        put.target.trace = trace;
+    }
+    puts
 }
 
 /// Checks a get.
@@ -158,6 +206,7 @@ pub fn scan(view: &View, command: Scan) -> Result<PreparedScan, Error> {
         values,
         needed,
         timeout_us: timeout_us(view, timeout_ms),
+        trace: TraceId::NONE,
     })
 }
 
@@ -177,7 +226,7 @@ pub(super) fn get_in_scan(
     timeout_us: u64,
 ) -> Result<PreparedGet, Error> {
     let target = target(view, &scan.bucket, key)?;
-    Ok(PreparedGet { target, needed: scan.needed, timeout_us, explain: false })
+    Ok(PreparedGet { target, needed: scan.needed, timeout_us, explain: false }.traced(scan.trace))
 }
 
 /// Checks a put or delete.
@@ -311,7 +360,7 @@ fn target(view: &View, bucket: &Arc<Bucket>, key: Key) -> Result<Target, Error> 
     }
     let token = view.token(&key);
     let owners = SmallVec::from_slice(view.owners(bucket, token));
-    Ok(Target { bucket: Arc::clone(bucket), key, token, owners })
+    Ok(Target { bucket: Arc::clone(bucket), key, token, owners, trace: TraceId::NONE })
 }
 
 fn needed(quorum: Quorum, name: &str, bucket: &Bucket, owners: usize) -> Result<usize, Error> {

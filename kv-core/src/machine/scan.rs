@@ -2,7 +2,7 @@ use smallvec::SmallVec;
 
 use crate::command::{GetAnswer, ScanAnswer, ScanEntry, ScanPosition};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Epoch, Token};
+use crate::ids::{Epoch, Token, TraceId};
 use crate::key::Key;
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::get_in_scan;
@@ -70,6 +70,10 @@ impl ScanWork {
         }
     }
 
+    pub(super) fn trace(&self) -> TraceId {
+        self.scan.trace
+    }
+
     /// One owner sends records, this node itself if it is one; of the others digests are enough.
     pub(super) fn begin<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         let mut records = self.scan.values;
@@ -106,6 +110,7 @@ impl ScanWork {
                 body: RequestBody::ReadRange(item),
                 timeout_us: step.timeout_us(),
                 token: CallToken::Range(step.op, index),
+                trace: self.scan.trace,
             }
         });
     }

@@ -4,7 +4,7 @@ use crate::bucket::{BucketProperties, BucketTable};
 use crate::causality::Stamp;
 use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use crate::error::Error;
-use crate::ids::{ClusterId, Incarnation, NodeId};
+use crate::ids::{ClusterId, Incarnation, NodeId, TraceId};
 use crate::layout::Layout;
 use crate::storage::StorageStats;
 use crate::wire::{
@@ -24,6 +24,8 @@ pub struct Header {
     pub clock: Stamp,
     /// Digest of the sender's bucket table; 0 for a client.
     pub buckets: u64,
+    /// What a peer's request belongs to, if that is followed; 0 in answers and for a client.
+    pub trace: TraceId,
 }
 
 /// One request.

@@ -5,7 +5,7 @@ use kv_core::bucket::{BucketProperties, BucketTable};
 use kv_core::causality::{Clock, ContextToken, PeerClocks, Stamp};
 use kv_core::command::{Get, GetAnswer, Put, PutApplied, PutResult, Sibling};
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{BucketId, ClusterId, Incarnation, NodeId};
+use kv_core::ids::{BucketId, ClusterId, Incarnation, NodeId, TraceId};
 use kv_core::key::{Key, StorageKey};
 use kv_core::layout::{Layout, LayoutDraft, Member, Partitioning};
 use kv_core::limits::Limits;
@@ -291,7 +291,14 @@ impl Cluster {
 
     /// The header of a client's request.
     pub(crate) fn client_header() -> Header {
-        Header { cluster: ClusterId(0), layout: 0, incarnation: Incarnation(0), clock: Stamp(0), buckets: 0 }
+        Header {
+            cluster: ClusterId(0),
+            layout: 0,
+            incarnation: Incarnation(0),
+            clock: Stamp(0),
+            buckets: 0,
+            trace: TraceId::NONE,
+        }
     }
 
     /// Sends a request to `node` as somebody outside the cluster or another node would, without running the cluster.
@@ -496,7 +503,7 @@ impl Cluster {
                 let body = Outcome::into_answer(outcome, matches!(ticket, Ticket::Forwarded(_)));
                 self.reply(id, ticket, body);
             }
-            Effect::Call { peer, body, timeout_us, token } => {
+            Effect::Call { peer, body, timeout_us, token, trace: _ } => {
                 assert!(timeout_us > 0, "a call without time");
                 self.call(id, peer, body, token);
             }

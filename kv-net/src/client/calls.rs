@@ -5,7 +5,7 @@ use arc_swap::ArcSwapOption;
 use kv_core::causality::Stamp;
 use kv_core::command::{Put, PutResult};
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{ClusterId, Incarnation};
+use kv_core::ids::{ClusterId, Incarnation, TraceId};
 use kv_core::transport::CallError;
 use kv_core::wire::{Answer, AnswerBody, Header, Request, RequestBody, decode_answer, encode_request};
 
@@ -116,6 +116,7 @@ impl Inner {
             incarnation: Incarnation(0),
             clock: Stamp(0),
             buckets: 0,
+            trace: TraceId::NONE,
         };
         let frame = encode_request(&Request { header, body: body.clone() });
         let answer = self.transport.call(address, frame, patience).await?;

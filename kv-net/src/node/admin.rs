@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kv_core::bucket::BucketTable;
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{BucketId, ClusterId, NodeId};
+use kv_core::ids::{BucketId, ClusterId, NodeId, TraceId};
 use kv_core::layout::{Layout, LayoutDraft, Partitioning};
 use kv_core::replica::{Meta, Mutation, StoreIdentity};
 use kv_core::transport::Sender;
@@ -107,6 +107,7 @@ impl Shared {
                 incarnation: self.incarnation(),
                 clock: self.clock.read(self.now().wall_ms),
                 buckets: 0,
+                trace: TraceId::NONE,
             },
             body: join,
         });

@@ -29,6 +29,9 @@ pub struct NodeConfig {
     pub partitions: u32,
     /// Durability of the buckets that a cluster begins with.
     pub durability: Durability,
+    /// Which share of the operations of clients is followed across nodes and told in spans, from 0 for none to 1 for all. What a peer follows
+    /// is told in any case.
+    pub trace_sample: f64,
 }
 
 impl NodeConfig {
@@ -49,6 +52,7 @@ impl NodeConfig {
             replicas: 3,
             partitions: Partitioning::COUNT_DEFAULT,
             durability: Durability::Synced,
+            trace_sample: 0.0,
         }
     }
 }

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::NodeId;
+use kv_core::ids::{NodeId, TraceId};
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
 use kv_core::replica::{self, Minted, Mutation};
 use kv_core::transport::{CallError, Sender};
-use kv_core::wire::{AnswerBody, Request, RequestBody, WriteAnswer, decode_answer, encode_request};
+use kv_core::wire::{AnswerBody, Header, Request, RequestBody, WriteAnswer, decode_answer, encode_request};
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
 use crate::node::live::Live;
 use crate::node::shared::Shared;
+use crate::node::spans;
 use crate::node::ticket::Ticket;
 
 impl Shared {
@@ -79,7 +80,9 @@ impl Shared {
                 let result = unless_it_panics(|| show(&request));
                 events.push(Event::Shown(request.op, result));
             }
-            Effect::Call { peer, body, timeout_us, token } => self.call(live, peer, body, timeout_us, token),
+            Effect::Call { peer, body, timeout_us, token, trace } => {
+                self.call(live, (peer, trace), body, timeout_us, token)
+            }
             Effect::Mutate(mutation) => {
                 if let Err(refused) = self.queue.push(mutation) {
                     events.extend(refuse(refused));
@@ -97,14 +100,16 @@ impl Shared {
     fn call(
         self: &Arc<Self>,
         live: &Arc<Live>,
-        peer: NodeId,
+        (peer, trace): (NodeId, TraceId),
         body: RequestBody,
         timeout_us: u64,
         token: CallToken,
     ) {
         let (shared, live) = (self.clone(), live.clone());
         let call = async move {
-            let result = shared.ask(&live, peer, body, Duration::from_micros(timeout_us)).await;
+            let span = shared.tracer.call(trace, peer, &body);
+            let result = shared.ask_within(&live, peer, body, Duration::from_micros(timeout_us), trace).await;
+            span.end(|| outcome(&result));
             shared.drive(&live, Event::Answer(token, peer, result));
         };
         match Handle::try_current() {
@@ -121,7 +126,19 @@ impl Shared {
         body: RequestBody,
         deadline: Duration,
     ) -> Result<PeerAnswer, CallError> {
-        let header = self.door(live).header(self.now());
+        self.ask_within(live, peer, body, deadline, TraceId::NONE).await
+    }
+
+    /// The same as a part of `trace`.
+    async fn ask_within(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        peer: NodeId,
+        body: RequestBody,
+        deadline: Duration,
+        trace: TraceId,
+    ) -> Result<PeerAnswer, CallError> {
+        let header = Header { trace, ..self.door(live).header(self.now()) };
         let frame = encode_request(&Request { header, body });
         let sent = frame.len();
         let result = self.transport.call(peer, frame, deadline).await;
@@ -138,6 +155,14 @@ impl Shared {
 fn unless_it_panics<R>(resolve: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     catch_unwind(AssertUnwindSafe(resolve))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the bucket's resolver panicked")))
+}
+
+/// How a call ended.
+fn outcome(result: &Result<PeerAnswer, CallError>) -> &'static str {
+    match result {
+        Ok(answer) => spans::of_answer(&answer.body),
+        Err(error) => error.kind().name(),
+    }
 }
 
 /// What a mutation that found the queue full comes to.

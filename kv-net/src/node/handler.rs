@@ -5,7 +5,7 @@ use bytes::Bytes;
 use kv_core::causality::Stamp;
 use kv_core::command::PutResult;
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{ClusterId, Incarnation};
+use kv_core::ids::{ClusterId, Incarnation, TraceId};
 use kv_core::machine::Admitted;
 use kv_core::replica::Mutation;
 use kv_core::transport::{FrameHandler, Sender};
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::node::live::Live;
 use crate::node::shared::Shared;
+use crate::node::spans;
 use crate::node::ticket::Ticket;
 
 /// Takes the frames that arrive for a node. The transport has it, and the node has the transport: so it does not keep the node.
@@ -30,7 +31,7 @@ impl FrameHandler for NodeHandler {
         let (body, lost) = match decode_request(&frame) {
             Ok(request) => {
                 let lost = Lost::of(&request.body);
-                (shared.serve(sender, request).await, lost)
+                (shared.serve_traced(sender, request).await, lost)
             }
             Err(error) => {
                 shared.refusals.note(error.kind());
@@ -60,6 +61,7 @@ fn gone() -> Bytes {
         incarnation: Incarnation(0),
         clock: Stamp::default(),
         buckets: 0,
+        trace: TraceId::NONE,
     };
     let error = Error::new(ErrorKind::ShuttingDown, "this node was shut down: use another");
     encode_answer(&Answer { header, body: AnswerBody::Refused(error) })
@@ -75,8 +77,21 @@ impl Shared {
                 incarnation: self.incarnation(),
                 clock: self.clock.read(self.now().wall_ms),
                 buckets: 0,
+                trace: TraceId::NONE,
             },
         }
+    }
+
+    /// Serves a request, which belongs to what its peer follows, or to what this node begins to follow for a client.
+    async fn serve_traced(self: &Arc<Self>, sender: Sender, mut request: Request) -> AnswerBody {
+        let span = match sender {
+            Sender::Peer(peer) => self.tracer.serve(request.header.trace, peer, &request.body),
+            Sender::Client => self.tracer.request(&request.body),
+        };
+        request.header.trace = span.trace();
+        let answer = self.serve(sender, request).await;
+        span.end(|| spans::of_answer(&answer));
+        answer
     }
 
     async fn serve(self: &Arc<Self>, sender: Sender, request: Request) -> AnswerBody {

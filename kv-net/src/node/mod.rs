@@ -15,6 +15,7 @@ mod peer_states;
 mod queue;
 mod refusals;
 mod shared;
+mod spans;
 mod status;
 mod sweep;
 mod ticket;

@@ -20,6 +20,7 @@ use crate::node::local_gets::LocalGets;
 use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
 use crate::node::refusals::Refusals;
+use crate::node::spans::Tracer;
 use crate::node::ticket::Ticket;
 use crate::transport::{AddressBook, Identity};
 
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) machine: Mutex<NodeMachine<Ticket>>,
     pub(super) clock: Arc<Clock>,
     pub(super) incarnation: AtomicU64,
+    pub(super) tracer: Tracer,
     pub(super) local_gets: LocalGets,
     pub(super) refusals: Refusals,
     pub(super) queue: MutationQueue,

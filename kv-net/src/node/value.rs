@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::Incarnation;
+use kv_core::ids::{Incarnation, TraceId};
 use kv_core::key::STORAGE_PREFIX_BYTES;
 use kv_core::machine::{Event, NodeMachine, Outcome, local_get, prepare};
 use kv_core::replica::{StoreIdentity, open_store, store_layout, store_table};
@@ -26,6 +26,7 @@ use crate::node::peer_states::PeerStates;
 use crate::node::queue::MutationQueue;
 use crate::node::refusals::Refusals;
 use crate::node::shared::Shared;
+use crate::node::spans::{self, Tracer};
 use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
 use crate::node::writer::Writer;
@@ -72,6 +73,7 @@ impl Node {
             clock: minter.clock().clone(),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
+            tracer: Tracer::new(config.node, config.trace_sample),
             local_gets: LocalGets::new(),
             refusals: Refusals::default(),
             commits: Mutex::new(CommitFigures::new()),
@@ -134,6 +136,13 @@ impl Node {
     ///
     /// What is wrong with the command, or why too few replicas answered.
     pub async fn get(&self, get: Get) -> Result<GetAnswer, Error> {
+        let span = self.shared.tracer.operation("get", &get.bucket);
+        let result = self.get_within(get, span.trace()).await;
+        span.end(|| spans::of_get(&result));
+        result
+    }
+
+    async fn get_within(&self, get: Get, trace: TraceId) -> Result<GetAnswer, Error> {
         let (live, get) = self.prepare(|live| prepare::get(&live.view, get))?;
         if !self.shared.config.store.capabilities().reads_may_block {
             let store = &*self.shared.config.store;
@@ -146,7 +155,7 @@ impl Node {
                 return result;
             }
         }
-        match self.run(&live, |ticket| Event::Get(ticket, get)).await {
+        match self.run(&live, |ticket| Event::Get(ticket, get.traced(trace))).await {
             Some(Outcome::Get(result)) => result,
             _ => Err(internal()),
         }
@@ -154,12 +163,19 @@ impl Node {
 
     /// Writes or deletes a key.
     pub async fn put(&self, put: Put) -> PutResult {
+        let span = self.shared.tracer.operation("put", &put.bucket);
+        let result = self.put_within(put, span.trace()).await;
+        span.end(|| spans::of_put(&result));
+        result
+    }
+
+    async fn put_within(&self, put: Put, trace: TraceId) -> PutResult {
         let now = self.shared.now();
         let (live, put) = match self.prepare(|live| prepare::put(&live.view, &live.peers, now, put)) {
             Ok(prepared) => prepared,
             Err(error) => return PutResult::NotApplied(error),
         };
-        match self.run(&live, |ticket| Event::Put(ticket, put)).await {
+        match self.run(&live, |ticket| Event::Put(ticket, put.traced(trace))).await {
             Some(Outcome::Put(result)) => result,
             _ => PutResult::Indeterminate(internal()),
         }
@@ -171,11 +187,15 @@ impl Node {
     ///
     /// What is wrong with the command as a whole.
     pub async fn get_many(&self, get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
+        let span = self.shared.tracer.operation("get_many", &get.bucket);
         let (live, gets) = self.prepare(|live| prepare::get_many(&live.view, get))?;
-        match self.run(&live, |ticket| Event::GetMany(ticket, gets)).await {
+        let gets = prepare::traced_gets(gets, span.trace());
+        let result = match self.run(&live, |ticket| Event::GetMany(ticket, gets)).await {
             Some(Outcome::GetMany(results)) => Ok(results),
             _ => Err(internal()),
-        }
+        };
+        span.end(|| spans::of_get(&result));
+        result
     }
 
     /// Writes many keys, each for itself.
@@ -184,12 +204,16 @@ impl Node {
     ///
     /// What is wrong with the command as a whole; nothing was written.
     pub async fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
+        let span = self.shared.tracer.operation("put_many", &put.bucket);
         let (count, now) = (put.puts.len(), self.shared.now());
         let (live, puts) = self.prepare(|live| prepare::put_many(&live.view, &live.peers, now, put))?;
-        match self.run(&live, |ticket| Event::PutMany(ticket, puts)).await {
-            Some(Outcome::PutMany(results)) => Ok(results),
-            _ => Ok((0..count).map(|_| PutResult::Indeterminate(internal())).collect()),
-        }
+        let puts = prepare::traced_puts(puts, span.trace());
+        let results = match self.run(&live, |ticket| Event::PutMany(ticket, puts)).await {
+            Some(Outcome::PutMany(results)) => results,
+            _ => (0..count).map(|_| PutResult::Indeterminate(internal())).collect(),
+        };
+        span.end(|| "answered");
+        Ok(results)
     }
 
     /// Reads a page of keys: of the first part of the range that one set of nodes owns, so that there may be few or none, and more behind
@@ -200,11 +224,14 @@ impl Node {
     /// What is wrong with the command, or why too few replicas answered.
     pub async fn scan(&self, scan: Scan) -> Result<ScanAnswer, Error> {
         let live = self.shared.open_for_operations()?;
-        let scan = prepare::scan(&live.view, scan)?;
-        match self.run(&live, |ticket| Event::Scan(ticket, scan)).await {
+        let span = self.shared.tracer.operation("scan", &scan.bucket);
+        let scan = prepare::scan(&live.view, scan)?.traced(span.trace());
+        let result = match self.run(&live, |ticket| Event::Scan(ticket, scan)).await {
             Some(Outcome::Scan(result)) => result,
             _ => Err(internal()),
-        }
+        };
+        span.end(|| spans::of_get(&result));
+        result
     }
 
     /// Changes the bucket table of the cluster.

@@ -14,6 +14,18 @@ pub(super) mod number {
     }
 }
 
+/// A share of a whole.
+pub(super) mod share {
+    pub(crate) fn read(text: &str) -> Result<f64, String> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.ok_or_else(|| format!("'{text}' is not a number from 0 to 1"))
+    }
+
+    pub(crate) fn show(value: &f64) -> Option<String> {
+        super::number::show(value)
+    }
+}
+
 /// The id of a node, or nothing.
 pub(super) mod node {
     use kv_core::ids::NodeId;

@@ -11,7 +11,7 @@ use kv_storage::Creation;
 const PORT_DEFAULT: u16 = 7380;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
     /// This node; none means 1, or that it has to be said if there are members.
     pub node: Option<NodeId>,
@@ -33,6 +33,8 @@ pub struct ServerConfig {
     pub log_format: LogFormat,
     /// Which events are logged, in the syntax of tracing-subscriber's `EnvFilter`.
     pub log_filter: String,
+    /// Share of the operations of clients that is followed across nodes, 0 to 1.
+    pub trace_sample: f64,
     /// Storage engine.
     pub engine: Engine,
     /// Whether a store is made where there is none.
@@ -70,6 +72,7 @@ impl Default for ServerConfig {
             drain: Duration::from_secs(10),
             log_format: LogFormat::Text,
             log_filter: "info,tarpc=warn".into(),
+            trace_sample: 0.0,
             engine: Engine::Lmdb,
             creation: Creation::IfMissing,
             map_bytes: kv_storage::LmdbOptions::default().map_bytes,

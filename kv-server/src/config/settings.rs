@@ -1,7 +1,9 @@
 //! The table of settings.
 
 use super::ServerConfig;
-use super::forms::{address, address_or_off, duration, millis, node, number, path, size, text, truth, word};
+use super::forms::{
+    address, address_or_off, duration, millis, node, number, path, share, size, text, truth, word,
+};
 
 /// One setting: its name, what it means, how it is read and written.
 pub(super) struct Setting {
@@ -42,6 +44,7 @@ settings! {
 
     "log.format" => log_format: word, "text or json";
     "log.filter" => log_filter: text, "which events are logged: off, error, warn, info, debug, trace, also by module";
+    "log.trace_sample" => trace_sample: share, "share of the operations that is followed across nodes and told in spans, 0 to 1";
 
     "storage.engine" => engine: word, "lmdb, or memory for data that may be lost with the process";
     "storage.create" => creation: word, "if_missing, or never: then a volume that is not mounted is an error";

@@ -14,7 +14,7 @@ use super::settings::{self, MEMBERS};
 use super::{Problems, ServerConfig, check};
 
 /// A configuration and where each value in it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: ServerConfig,

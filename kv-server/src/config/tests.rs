@@ -112,6 +112,7 @@ fn bad_values_say_what_would_be_good() {
             "log.format = \"jason\"",
             "kv.toml:1: log.format: 'jason' is not one of text, json (did you mean json?)",
         ),
+        ("log.trace_sample = 1.5", "kv.toml:1: log.trace_sample: '1.5' is not a number from 0 to 1"),
         ("log.filter = \"a=b=c\"", "kv.toml:1: log.filter: 'a=b=c' is not a filter"),
         ("storage.engine = \"rocks\"", "kv.toml:1: storage.engine: 'rocks' is not one of lmdb, memory"),
         (

@@ -92,6 +92,27 @@ fn logs_are_json_where_that_is_asked_for() {
 }
 
 #[test]
+fn operations_that_are_followed_are_logged_a_line_for_each_span() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let node = Node::start(&data, &["--log-format", "json", "--set", "log.trace_sample=1"]);
+    node.kv(&["cluster", "init"]).with_code(0);
+    node.kv(&["put", "k", "v"]).with_code(0);
+    node.stop().with_code(0);
+    let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let spans: Vec<_> = lines.filter(|line| line["target"] == "kv_net::spans").collect();
+    let [line] = &spans[..] else { panic!("{log}") };
+    assert_eq!((&line["message"], &line["outcome"]), (&"span".into(), &"applied".into()));
+    let span = &line["span"];
+    assert_eq!(
+        (&span["name"], &span["kind"], &span["node"]),
+        (&"operation".into(), &"put".into(), &1.into())
+    );
+    assert!(span["trace"].as_str().unwrap().len() == 16 && line["duration_us"].as_u64().is_some(), "{line}");
+}
+
+#[test]
 fn the_configuration_can_be_checked_and_printed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("kv.toml");

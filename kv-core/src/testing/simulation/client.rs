@@ -197,5 +197,6 @@ pub(super) fn client_header(cluster: ClusterId) -> Header {
         incarnation: Incarnation(0),
         clock: crate::causality::Stamp::default(),
         buckets: 0,
+        trace: crate::ids::TraceId::NONE,
     }
 }

@@ -60,7 +60,7 @@ impl SimulatedNode {
                 Effect::Show(request) => {
                     self.feed(Event::Shown(request.op, show(&request)), &mut more, fabric);
                 }
-                Effect::Call { peer, body, timeout_us, token } => {
+                Effect::Call { peer, body, timeout_us, token, trace: _ } => {
                     let peer = peer.0 as usize - 1;
                     let now = self.now(fabric);
                     let life = self.life;

@@ -14,7 +14,7 @@ use crate::command::{
     Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
-use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token};
+use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
 use crate::storage::Durability;
 use crate::wire::{
@@ -342,13 +342,14 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
 }
 
 fn header() -> impl Strategy<Value = Header> {
-    (any::<u128>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
-        |(cluster, layout, incarnation, clock, buckets)| Header {
+    (any::<u128>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(cluster, layout, incarnation, clock, buckets, trace)| Header {
             cluster: ClusterId(cluster),
             layout,
             incarnation: Incarnation(incarnation),
             clock: Stamp(clock),
             buckets,
+            trace: TraceId(trace),
         },
     )
 }

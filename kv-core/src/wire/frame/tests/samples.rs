@@ -12,7 +12,7 @@ use crate::command::{
     PutMany, PutResult, ReadOptions, Replace, ReplicaState, Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
-use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token};
+use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
 use crate::layout::{Layout, LayoutDraft, Member, Partitioning, Placement};
 use crate::limits::Limits;
@@ -144,6 +144,7 @@ pub(super) fn header() -> Header {
         incarnation: Incarnation(0x0102_0304_0506_0708),
         clock: Stamp::from_millis(1_700_000_000_000),
         buckets: 0xfeed,
+        trace: TraceId(0x7ace),
     }
 }
 
