@@ -9,7 +9,7 @@ pub mod resp;
 pub mod transport;
 
 pub use client::{Client, ClientBuilder};
-pub use node::{Node, NodeConfig};
+pub use node::{Node, NodeConfig, PendingPut};
 
 /// The README, whose examples run as tests.
 #[cfg(all(doctest, feature = "tarpc"))]

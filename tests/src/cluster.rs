@@ -82,6 +82,11 @@ impl Cluster {
         Ok(addresses["resp"].as_str().context("the node has no front door")?.to_string())
     }
 
+    /// The process ids of the nodes that run.
+    pub fn pids(&self) -> Vec<u32> {
+        self.servers.iter().flatten().map(Server::pid).collect()
+    }
+
     /// Where a node keeps its data.
     pub fn data(&self, node: usize) -> PathBuf {
         self.directory.path().join(format!("node-{}", node + 1))

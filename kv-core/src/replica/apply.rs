@@ -1,11 +1,6 @@
-use std::collections::BTreeMap;
-
-use smallvec::SmallVec;
-
 use crate::causality::Stamp;
 use crate::error::{Error, ErrorKind};
-use crate::ids::BucketId;
-use crate::ids::OpId;
+use crate::ids::{BucketId, OpId, Token};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::replica::held::Held;
@@ -72,10 +67,13 @@ impl<T> Applied<T> {
     }
 }
 
-/// The keys that a list of mutations touches, each once, ascending: the order in which a B+tree is written fastest.
+/// What the batch in the making holds under the keys that a list of mutations touches.
 struct Slots {
-    by_key: BTreeMap<SmallVec<[u8; 64]>, usize>,
-    held: Vec<(StorageKey, Option<Held>)>,
+    /// Each key once, ascending: the order in which a B+tree is written fastest.
+    keys: Vec<StorageKey>,
+    held: Vec<Option<Held>>,
+    /// Where the keys of the mutations are in `keys`, in the order of the mutations.
+    places: std::vec::IntoIter<usize>,
 }
 
 /// Merges `mutations` in their order with what `store` holds. A later mutation of a key sees the earlier ones; nothing is
@@ -105,9 +103,8 @@ pub fn apply<T>(
         match mutation {
             Mutation::Mint(mint) => {
                 applied.durability = applied.durability.max(mint.bucket.properties.durability);
-                let result = known(view, mint.bucket.id)
-                    .and_then(|()| slots.held(mint.bucket.id, &mint.key, mint.token))
-                    .and_then(|held| held.mint(view, &mint, minter, now));
+                let held = slots.next();
+                let result = known(view, mint.bucket.id).and_then(|()| held?.mint(view, &mint, minter, now));
                 if result.is_ok() {
                     applied.ops.push(mint.op);
                 }
@@ -130,8 +127,8 @@ pub fn apply<T>(
         }
     }
     let mut scratch = Vec::new();
-    for place in slots.by_key.values() {
-        if let Some((storage_key, Some(held))) = slots.held.get(*place) {
+    for (storage_key, held) in slots.keys.iter().zip(&slots.held) {
+        if let Some(held) = held {
             held.store(storage_key, &mut applied.batch, &mut scratch);
             applied.discarded += held.discarded;
         }
@@ -149,10 +146,9 @@ impl<T> Applied<T> {
         for item in &group.items {
             let merged = item.as_ref().map_err(|kind| *kind).and_then(|merge| {
                 self.durability = self.durability.max(merge.bucket.properties.durability);
+                let held = slots.next();
                 known(view, merge.bucket.id).map_err(|error| error.kind())?;
-                let held =
-                    slots.held(merge.bucket.id, &merge.key, merge.token).map_err(|error| error.kind())?;
-                held.merge(view, merge)
+                held.map_err(|error| error.kind())?.merge(view, merge)
             });
             answers.push(match merged {
                 Ok(()) => WriteAnswer::Committed,
@@ -167,58 +163,50 @@ impl<T> Applied<T> {
 
 impl Slots {
     fn read<T>(store: &dyn Storage, mutations: &[Mutation<T>]) -> Result<Self, Error> {
-        let mut slots = Slots { by_key: BTreeMap::new(), held: Vec::with_capacity(mutations.len()) };
-        let mut names: Vec<(BucketId, &Key)> = Vec::with_capacity(mutations.len());
+        let mut keys: Vec<(BucketId, Token, &Key, usize)> = Vec::with_capacity(mutations.len());
         for mutation in mutations {
             match mutation {
-                Mutation::Mint(mint) => slots.add(mint.bucket.id, mint.token, &mint.key, &mut names),
+                Mutation::Mint(mint) => keys.push((mint.bucket.id, mint.token, &mint.key, keys.len())),
                 Mutation::Merge(group) => {
                     for merge in group.items.iter().flatten() {
-                        slots.add(merge.bucket.id, merge.token, &merge.key, &mut names);
+                        keys.push((merge.bucket.id, merge.token, &merge.key, keys.len()));
                     }
                 }
                 Mutation::Meta { .. } | Mutation::Remove { .. } => {}
             }
         }
-        let places: Vec<usize> = slots.by_key.values().copied().collect();
-        let keys: Vec<StorageKey> = places
+        // The order of storage keys.
+        keys.sort_unstable();
+        let mut places = vec![0; keys.len()];
+        let mut names: Vec<(BucketId, Token, &Key)> = Vec::with_capacity(keys.len());
+        for (bucket, token, key, index) in keys {
+            if names.last() != Some(&(bucket, token, key)) {
+                names.push((bucket, token, key));
+            }
+            if let Some(place) = places.get_mut(index) {
+                *place = names.len() - 1;
+            }
+        }
+        let keys: Vec<StorageKey> = names
             .iter()
-            .filter_map(|place| slots.held.get(*place).map(|(storage_key, _)| storage_key.clone()))
+            .map(|(bucket, token, key)| StorageKey::new(*bucket, *token, key.as_bytes()))
             .collect();
         let borrowed: Vec<&[u8]> = keys.iter().map(StorageKey::as_bytes).collect();
-        let held = &mut slots.held;
+        let mut held: Vec<Option<Held>> = keys.iter().map(|_| None).collect();
         store.get_many(&borrowed, &mut |index, bytes| {
-            let place = places.get(index).copied().unwrap_or(usize::MAX);
-            if let (Some((storage_key, slot)), Some((bucket, key))) = (held.get_mut(place), names.get(place))
+            if let (Some(slot), Some(storage_key), Some((bucket, _, key))) =
+                (held.get_mut(index), keys.get(index), names.get(index))
             {
                 *slot = Some(Held::read(bytes, storage_key, *bucket, key));
             }
         })?;
-        Ok(slots)
+        Ok(Slots { keys, held, places: places.into_iter() })
     }
 
-    fn add<'a>(
-        &mut self,
-        bucket: BucketId,
-        token: crate::ids::Token,
-        key: &'a Key,
-        names: &mut Vec<(BucketId, &'a Key)>,
-    ) {
-        let storage_key = StorageKey::new(bucket, token, key.as_bytes());
-        let next = self.held.len();
-        let place = *self.by_key.entry(SmallVec::from_slice(storage_key.as_bytes())).or_insert(next);
-        if place == next {
-            self.held.push((storage_key, None));
-            names.push((bucket, key));
-        }
-    }
-
-    fn held(&mut self, bucket: BucketId, key: &Key, token: crate::ids::Token) -> Result<&mut Held, Error> {
-        let storage_key = StorageKey::new(bucket, token, key.as_bytes());
-        let place = self.by_key.get(storage_key.as_bytes()).copied();
-        place
-            .and_then(|place| self.held.get_mut(place))
-            .and_then(|(_, held)| held.as_mut())
+    /// What is held under the next key of the mutations.
+    fn next(&mut self) -> Result<&mut Held, Error> {
+        let slot = self.places.next().and_then(|place| self.held.get_mut(place));
+        slot.and_then(Option::as_mut)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the storage skipped a key of a get_many"))
     }
 }

@@ -1,9 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::{
     Batch, Change, CommitError, Durability, Page, ScanRange, Storage, StorageCapabilities, StorageError,
@@ -12,10 +17,13 @@ use crate::storage::{
 
 const KEY_BYTES_MAX: usize = 4_096;
 
-/// Keys of ordinary length lie in the nodes of the tree: whoever looks for one compares what is there, and follows no pointers.
+/// Keys of ordinary length lie in the tables themselves: whoever looks for one compares what is there, and follows no pointers.
 type MapKey = SmallVec<[u8; 40]>;
 
-/// The reference implementation: a map in memory, lost with the process.
+/// The reference implementation: tables in memory, lost with the process.
+///
+/// A key is found by its hash, at the price of being kept a second time in the order of scans: in a tree of a million keys a search
+/// waits for the memory at every level, and most reads and writes are of single keys.
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
     state: RwLock<State>,
@@ -26,8 +34,73 @@ pub struct MemoryStorage {
 
 #[derive(Debug, Default)]
 struct State {
-    map: BTreeMap<MapKey, Box<[u8]>>,
+    values: Values,
+    /// The keys of `values`.
+    order: BTreeSet<MapKey>,
     bytes: u64,
+}
+
+/// Values by the hash of their keys.
+#[derive(Debug)]
+struct Values {
+    /// Many small tables, each of which grows at another time: growing a large one would hold everybody up.
+    tables: Box<[Table]>,
+    seed: u64,
+    len: usize,
+}
+
+type Table = HashTable<(MapKey, Box<[u8]>)>;
+
+const TABLES: usize = 256;
+
+/// So many keys of a read are looked for before the first is shown.
+const CHUNK: usize = 32;
+
+impl Default for Values {
+    fn default() -> Self {
+        let tables = (0..TABLES).map(|_| Table::new()).collect();
+        Values { tables, seed: RandomState::new().hash_one(0), len: 0 }
+    }
+}
+
+impl Values {
+    fn hash(&self, key: &[u8]) -> u64 {
+        xxh3_64_with_seed(key, self.seed)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        let hash = self.hash(key);
+        let found = self.tables.get(place(hash))?.find(hash, |(other, _)| **other == *key);
+        found.map(|(_, value)| &**value)
+    }
+
+    /// Stores a value and returns the one that was there.
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Option<Box<[u8]>> {
+        let (hash, seed) = (self.hash(key), self.seed);
+        let table = self.tables.get_mut(place(hash))?;
+        let rehash = |(key, _): &(MapKey, _)| xxh3_64_with_seed(key, seed);
+        match table.entry(hash, |(other, _)| **other == *key, rehash) {
+            Entry::Occupied(mut entry) => Some(std::mem::replace(&mut entry.get_mut().1, value.into())),
+            Entry::Vacant(entry) => {
+                entry.insert((MapKey::from_slice(key), value.into()));
+                self.len += 1;
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Box<[u8]>> {
+        let hash = self.hash(key);
+        let table = self.tables.get_mut(place(hash))?;
+        let entry = table.find_entry(hash, |(other, _)| **other == *key).ok()?;
+        self.len -= 1;
+        Some(entry.remove().0.1)
+    }
+}
+
+/// Which of the tables: by bits that have little to do with the place in it.
+fn place(hash: u64) -> usize {
+    (hash >> 48) as usize % TABLES
 }
 
 impl MemoryStorage {
@@ -74,12 +147,14 @@ impl State {
         match change {
             Change::Put { key, value } => {
                 self.bytes += (key.len() + value.len()) as u64;
-                if let Some(old) = self.map.insert(MapKey::from_slice(key), value.into()) {
-                    self.bytes -= (key.len() + old.len()) as u64;
+                match self.values.insert(key, value) {
+                    Some(old) => self.bytes -= (key.len() + old.len()) as u64,
+                    None => _ = self.order.insert(MapKey::from_slice(key)),
                 }
             }
             Change::Delete { key } => {
-                if let Some(old) = self.map.remove(key) {
+                if let Some(old) = self.values.remove(key) {
+                    self.order.remove(key);
                     self.bytes -= (key.len() + old.len()) as u64;
                 }
             }
@@ -90,8 +165,10 @@ impl State {
     fn remove_range(&mut self, range: ScanRange<'_>) {
         let Some((lower, upper)) = range.bounds() else { return };
         let owned = |bound: Bound<&[u8]>| bound.map(MapKey::from_slice);
-        let removed = self.map.extract_if((owned(lower), owned(upper)), |_, _| true);
-        self.bytes -= removed.map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
+        for key in self.order.extract_if((owned(lower), owned(upper)), |_| true) {
+            let value = self.values.remove(&key).unwrap_or_default();
+            self.bytes -= (key.len() + value.len()) as u64;
+        }
     }
 }
 
@@ -108,7 +185,7 @@ impl Storage for MemoryStorage {
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {
         value.clear();
         let state = self.read();
-        let found = state.map.get(key);
+        let found = state.values.get(key);
         if let Some(found) = found {
             value.extend_from_slice(found);
         }
@@ -121,15 +198,27 @@ impl Storage for MemoryStorage {
         visit: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StorageError> {
         let state = self.read();
-        for (index, key) in keys.iter().enumerate() {
-            visit(index, state.map.get(*key).map(|value| &**value));
+        let mut index = 0;
+        for chunk in keys.chunks(CHUNK) {
+            // The processor waits for the memory of many at a time as long as for that of one, if nothing else comes between.
+            let found: SmallVec<[Option<&[u8]>; CHUNK]> =
+                chunk.iter().map(|key| state.values.get(key)).collect();
+            let first = |value: &Option<&[u8]>| value.and_then(|value| value.first().copied()).unwrap_or(0);
+            black_box(found.iter().map(first).fold(0, u8::wrapping_add));
+            for value in found {
+                visit(index, value);
+                index += 1;
+            }
         }
         Ok(())
     }
 
     fn scan(&self, range: ScanRange<'_>, page: &mut Page) -> Result<(), StorageError> {
         let Some(bounds) = range.bounds() else { return Ok(()) };
-        for (key, value) in self.read().map.range::<[u8], _>(bounds) {
+        let state = self.read();
+        for key in state.order.range::<[u8], _>(bounds) {
+            // Every key that is in order has a value.
+            let value = state.values.get(key).unwrap_or_default();
             if !page.push(key, value) {
                 break;
             }
@@ -158,7 +247,7 @@ impl Storage for MemoryStorage {
     fn stats(&self) -> Result<StorageStats, StorageError> {
         let state = self.read();
         Ok(StorageStats {
-            entries: state.map.len() as u64,
+            entries: state.values.len as u64,
             bytes_used: state.bytes,
             bytes_free: self.bytes_max.map(|bytes_max| bytes_max.saturating_sub(state.bytes)),
             syncs: self.syncs.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{NodeId, TraceId};
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
 use kv_core::replica::{self, Minted, Mutation};
+use kv_core::time::Now;
 use kv_core::transport::{CallError, Sender};
 use kv_core::wire::{AnswerBody, Header, Request, RequestBody, WriteAnswer, decode_answer, encode_request};
 use smallvec::SmallVec;
@@ -18,26 +19,42 @@ use crate::node::shared::Shared;
 use crate::node::spans;
 use crate::node::ticket::Ticket;
 
+/// Room for so many effects is kept.
+const EFFECTS_KEPT: usize = 1_024;
+
+std::thread_local! {
+    static EFFECTS: Cell<Vec<Effect<Ticket>>> = const { Cell::new(Vec::new()) };
+}
+
 impl Shared {
     /// Feeds the machine an event and carries out what it wants, until it wants nothing more that can be done here and now.
     pub(super) fn drive(self: &Arc<Self>, live: &Arc<Live>, event: Event<Ticket>) {
+        self.drive_at(self.now(), live, event);
+    }
+
+    /// The same for an event of this very moment.
+    pub(super) fn drive_at(self: &Arc<Self>, mut now: Now, live: &Arc<Live>, event: Event<Ticket>) {
         let mut events: SmallVec<[Event<Ticket>; 2]> = SmallVec::new();
         events.push(event);
-        let mut effects = Vec::with_capacity(4);
-        let mut waiting = VecDeque::new();
-        while !events.is_empty() {
-            let now = self.now();
+        // Kept by each thread: an operation is driven several times, and each time would take new room.
+        let mut effects = EFFECTS.take();
+        loop {
             {
                 let mut machine = self.machine.lock();
                 for event in events.drain(..) {
                     machine.handle(&live.view, now, event, &mut effects);
                 }
             }
-            waiting.extend(effects.drain(..));
-            while let Some(effect) = waiting.pop_front() {
+            for effect in effects.drain(..) {
                 self.carry_out(live, effect, &mut events);
             }
+            if events.is_empty() {
+                break;
+            }
+            now = self.now();
         }
+        effects.shrink_to(EFFECTS_KEPT);
+        EFFECTS.set(effects);
         self.wake_timer();
     }
 

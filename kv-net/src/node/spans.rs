@@ -109,6 +109,11 @@ impl Timed {
         self.0.as_ref().map_or(TraceId::NONE, |begun| begun.trace)
     }
 
+    /// Takes the span out of its place.
+    pub(super) fn take(&mut self) -> Self {
+        Timed(self.0.take())
+    }
+
     /// Ends the span and tells it.
     pub(super) fn end(self, outcome: impl FnOnce() -> &'static str) {
         if let Some(begun) = self.0 {

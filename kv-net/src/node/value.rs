@@ -23,6 +23,7 @@ use crate::node::handler::NodeHandler;
 use crate::node::live::Live;
 use crate::node::local_gets::LocalGets;
 use crate::node::peer_states::PeerStates;
+use crate::node::pending::PendingPut;
 use crate::node::queue::MutationQueue;
 use crate::node::refusals::Refusals;
 use crate::node::shared::Shared;
@@ -163,22 +164,21 @@ impl Node {
 
     /// Writes or deletes a key.
     pub async fn put(&self, put: Put) -> PutResult {
-        let span = self.shared.tracer.operation("put", &put.bucket);
-        let result = self.put_within(put, span.trace()).await;
-        span.end(|| spans::of_put(&result));
-        result
+        self.begin_put(put).await
     }
 
-    async fn put_within(&self, put: Put, trace: TraceId) -> PutResult {
+    /// Begins to write or delete a key, at once: what is returned need not be awaited for the write to happen.
+    pub fn begin_put(&self, put: Put) -> PendingPut {
+        let span = self.shared.tracer.operation("put", &put.bucket);
         let now = self.shared.now();
         let (live, put) = match self.prepare(|live| prepare::put(&live.view, &live.peers, now, put)) {
             Ok(prepared) => prepared,
-            Err(error) => return PutResult::NotApplied(error),
+            Err(error) => return PendingPut::refused(span, PutResult::NotApplied(error)),
         };
-        match self.run(&live, |ticket| Event::Put(ticket, put.traced(trace))).await {
-            Some(Outcome::Put(result)) => result,
-            _ => PutResult::Indeterminate(internal()),
-        }
+        let (waiter, outcome) = oneshot::channel();
+        let event = Event::Put(Ticket::Local(waiter), put.traced(span.trace()));
+        self.shared.drive_at(now, &live, event);
+        PendingPut::waits(span, outcome)
     }
 
     /// Reads many keys, each for itself.
@@ -208,7 +208,7 @@ impl Node {
         let (count, now) = (put.puts.len(), self.shared.now());
         let (live, puts) = self.prepare(|live| prepare::put_many(&live.view, &live.peers, now, put))?;
         let puts = prepare::traced_puts(puts, span.trace());
-        let results = match self.run(&live, |ticket| Event::PutMany(ticket, puts)).await {
+        let results = match self.run_at(now, &live, |ticket| Event::PutMany(ticket, puts)).await {
             Some(Outcome::PutMany(results)) => results,
             _ => (0..count).map(|_| PutResult::Indeterminate(internal())).collect(),
         };
@@ -330,8 +330,17 @@ impl Node {
     }
 
     async fn run(&self, live: &Arc<Live>, event: impl FnOnce(Ticket) -> Event<Ticket>) -> Option<Outcome> {
+        self.run_at(self.shared.now(), live, event).await
+    }
+
+    async fn run_at(
+        &self,
+        now: Now,
+        live: &Arc<Live>,
+        event: impl FnOnce(Ticket) -> Event<Ticket>,
+    ) -> Option<Outcome> {
         let (waiter, outcome) = oneshot::channel();
-        self.shared.drive(live, event(Ticket::Local(waiter)));
+        self.shared.drive_at(now, live, event(Ticket::Local(waiter)));
         outcome.await.ok()
     }
 }
@@ -387,6 +396,6 @@ fn stored_view(config: &NodeConfig) -> Result<Option<View>, Error> {
     View::new(identity, Arc::new(layout), table, plugins, config.limits.clone()).map(Some)
 }
 
-fn internal() -> Error {
+pub(super) fn internal() -> Error {
     Error::new(ErrorKind::Internal, "the node stopped before it answered")
 }

@@ -2,15 +2,19 @@ use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use kv_core::command::PutResult;
+use smallvec::SmallVec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::node::PendingPut;
+use crate::resp::keys::written;
 use crate::resp::options::RespOptions;
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::{Request, RequestReader};
@@ -80,18 +84,37 @@ struct Connection {
 struct Slot {
     state: SlotState,
     protocol: Protocol,
-    keys: Vec<Bytes>,
+    keys: SmallVec<[Bytes; 1]>,
     on_everything: bool,
 }
 
 enum SlotState {
     Running(BoxFuture<'static, Reply>),
+    Put(PendingPut),
     Done(Reply),
+}
+
+impl SlotState {
+    /// Takes what was begun further, and says whether it has just come to its end.
+    fn poll(&mut self, context: &mut Context<'_>) -> bool {
+        let polled = match self {
+            SlotState::Running(future) => future.poll_unpin(context),
+            SlotState::Put(put) => put.poll_unpin(context).map(ok),
+            SlotState::Done(_) => return false,
+        };
+        let Poll::Ready(reply) = polled else { return false };
+        *self = SlotState::Done(reply);
+        true
+    }
+}
+
+fn ok(result: PutResult) -> Reply {
+    written(result).map_or_else(|reply| reply, |()| Reply::OK)
 }
 
 impl Slot {
     fn without_keys(state: SlotState, protocol: Protocol) -> Self {
-        Slot { state, protocol, keys: Vec::new(), on_everything: false }
+        Slot { state, protocol, keys: SmallVec::new(), on_everything: false }
     }
 }
 
@@ -136,12 +159,7 @@ impl Connection {
             let progress = poll_fn(|context| {
                 let mut any = false;
                 for slot in running.iter_mut() {
-                    if let SlotState::Running(future) = &mut slot.state
-                        && let Poll::Ready(reply) = future.poll_unpin(context)
-                    {
-                        slot.state = SlotState::Done(reply);
-                        any = true;
-                    }
+                    any |= slot.state.poll(context);
                 }
                 if any { Poll::Ready(()) } else { Poll::Pending }
             });
@@ -235,12 +253,13 @@ impl Connection {
                 Some(reply) => SlotState::Done(reply),
                 None => SlotState::Running(future),
             },
+            Execution::Put(put) => SlotState::Put(put),
         };
         match state {
             SlotState::Done(reply) if self.running.is_empty() => reply.write(protocol, &mut self.output),
             SlotState::Done(_) => self.running.push_back(Slot::without_keys(state, protocol)),
-            SlotState::Running(_) => {
-                let keys: Vec<Bytes> =
+            SlotState::Running(_) | SlotState::Put(_) => {
+                let keys: SmallVec<[Bytes; 1]> =
                     command.keys(request.len()).map(|place| request.bytes(place)).collect();
                 for key in &keys {
                     *self.keys.entry(key.clone()).or_default() += 1;

@@ -79,9 +79,7 @@ pub(super) fn set(session: &mut Session, request: &Request) -> Execution {
     let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
     let put = Put::new(&*bucket, key, request.bytes(2));
     if !wants_old {
-        return Execution::later(async move {
-            written(node.put(put).await).map_or_else(|reply| reply, |()| Reply::OK)
-        });
+        return Execution::Put(node.begin_put(put));
     }
     Execution::later(async move {
         let (old, context) = match node.get(Get::new(&*bucket, put.key.clone())).await {

@@ -7,7 +7,7 @@ use kv_core::error::{Error, ErrorKind};
 use kv_core::key::Key;
 use parking_lot::RwLock;
 
-use crate::node::Node;
+use crate::node::{Node, PendingPut};
 use crate::resp::counts::Counts;
 use crate::resp::reply::{Protocol, Reply};
 
@@ -51,6 +51,8 @@ pub(super) enum Execution {
     Done(Reply),
     /// Later.
     Later(BoxFuture<'static, Reply>),
+    /// Once a put is applied.
+    Put(PendingPut),
     /// At once, and the connection ends.
     Close(Reply),
 }

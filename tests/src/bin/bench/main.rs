@@ -8,6 +8,7 @@ mod get;
 mod load;
 mod peer;
 mod processes;
+mod redis;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +28,8 @@ enum What {
     Get(get::Options),
     /// Three processes, N=3: quorum puts and gets beside bare tarpc and beside themselves with other stores.
     Cluster(cluster::Options),
+    /// One and three nodes beside Redis, by redis-benchmark.
+    Redis(redis::Options),
     /// One node of `cluster` (started by it).
     #[command(hide = true)]
     Node(cluster::NodeOptions),
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().what {
         What::Get(options) => get::run(&options),
         What::Cluster(options) => cluster::run(&options),
+        What::Redis(options) => redis::run(&options),
         What::Node(options) => cluster::node(&options),
         What::Peer(options) => peer::run(&options),
     }

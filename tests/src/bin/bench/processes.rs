@@ -32,16 +32,7 @@ impl Processes {
 
     /// Seconds of processor time that the processes took so far.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let ticks: u64 = self
-            .0
-            .iter()
-            .filter_map(|child| std::fs::read_to_string(format!("/proc/{}/stat", child.id())).ok())
-            .map(|stat| {
-                let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-                fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-            })
-            .sum();
-        ticks as f64 / 100.0
+        cpu_seconds(&self.0.iter().map(Child::id).collect::<Vec<u32>>())
     }
 
     /// Bytes that the processes wrote to storage so far.
@@ -54,4 +45,17 @@ impl Processes {
             })
             .sum()
     }
+}
+
+/// Seconds of processor time that processes took so far.
+pub(crate) fn cpu_seconds(pids: &[u32]) -> f64 {
+    let ticks: u64 = pids
+        .iter()
+        .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok())
+        .map(|stat| {
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+            fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        })
+        .sum();
+    ticks as f64 / 100.0
 }
