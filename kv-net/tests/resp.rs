@@ -328,6 +328,18 @@ async fn scan_goes_through_all_keys_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_scan_for_more_than_a_page_may_have_gets_on() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    for thousand in 0..101 {
+        let pairs: String = (0..1_000).map(|number| format!(" {thousand}-{number} v")).collect();
+        assert_eq!(client.say(&format!("MSET{pairs}")).await, "+OK");
+    }
+    let (keys, pages) = scan_all(&mut client, "COUNT 1000000000").await;
+    assert_eq!((keys.len(), pages), (101_000, 2));
+}
+
+#[tokio::test]
 async fn scan_refuses_what_redis_refuses() {
     let served = serve(1).await;
     let mut client = Connection::to(&served).await;

@@ -53,6 +53,17 @@ def values(client, name):
     equal(client[key("item")], b"v", "an item")
 
 
+def scans(client, name):
+    key = lambda number: f"{name}-scan-{number}".encode()
+    client.mset({key(number): number for number in range(300)})
+    client.delete(key(7))
+    expected = {key(number) for number in range(300) if number != 7}
+    equal(set(client.scan_iter(match=f"{name}-scan-*")), expected, "SCAN with MATCH")
+    equal(set(client.scan_iter(match=f"{name}-scan-*", count=1000)), expected, "SCAN with COUNT")
+    assert expected <= set(client.scan_iter()), "SCAN"
+    equal(list(client.scan_iter(match="nothing-*")), [], "SCAN of nothing")
+
+
 def about(client, protocol):
     equal(client.ping(), True, "PING")
     equal(client.echo("you"), b"you", "ECHO")
@@ -210,6 +221,7 @@ def health(protocol):
 for protocol in (2, 3):
     client = redis.Redis(**ADDRESS, protocol=protocol)
     values(client, f"plain-{protocol}")
+    scans(client, f"plain-{protocol}")
     about(client, protocol)
     errors(client)
     siblings(client, protocol)

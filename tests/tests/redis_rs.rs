@@ -57,12 +57,29 @@ async fn the_client_for_rust_works_with_both_protocols() {
             buckets(&mut connection(&addresses[2], protocol));
             errors(&mut connection(&addresses[0], protocol));
             pipelines(&mut connection(&addresses[1], protocol));
+            scans(&mut connection(&addresses[2], protocol), protocol);
             any_node_will_do(&addresses, protocol);
             many_tasks_share_a_connection(&addresses[2], protocol).await;
         }
         cluster.check_logs().unwrap();
     })
     .await;
+}
+
+fn scans(connection: &mut Connection, protocol: &str) {
+    let key = |number: u32| format!("{protocol}-scan-{number}");
+    for number in 0..500 {
+        connection.set::<_, _, ()>(key(number), number).unwrap();
+    }
+    connection.del::<_, ()>(key(7)).unwrap();
+    let pattern = format!("{protocol}-scan-*");
+    let found: BTreeSet<String> =
+        connection.scan_match(&pattern).unwrap().map(|found| found.unwrap()).collect();
+    assert_eq!(found, (0..500).filter(|number| *number != 7).map(key).collect());
+    let all: BTreeSet<String> = connection.scan().unwrap().map(|found| found.unwrap()).collect();
+    assert!(all.is_superset(&found));
+    let none = connection.scan_match::<_, String>("nothing-*").unwrap();
+    assert_eq!(none.count(), 0);
 }
 
 fn values(connection: &mut Connection, protocol: &str) {

@@ -1,6 +1,7 @@
 //! `redis-cli` and `redis-benchmark` of Redis 7, as they are, against three real processes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kv_tests::cluster::Cluster;
@@ -116,6 +117,25 @@ async fn redis_cli_inserts_masses() {
         let gets: String = (0..10_000).map(|number| format!("get mass-{number}\n")).collect();
         let expected: String = (0..10_000).map(|number| format!("\"value of {number}\\r\\n\"\n")).collect();
         assert!(other.prints(&["--no-raw"], gets.as_bytes()).await == expected, "not what was put");
+
+        // Every key is found, once or more, and what goes through all of them gets to its end.
+        let found = other.prints(&["--scan", "--pattern", "mass-*"], b"").await;
+        let found: BTreeSet<&str> = found.lines().collect();
+        assert_eq!(found.len(), 10_000);
+        let found = other.prints(&["--scan", "--pattern", "mass-12?4"], b"").await;
+        let found: BTreeSet<&str> = found.lines().collect();
+        assert_eq!(
+            found,
+            (0..10)
+                .map(|number| format!("mass-12{number}4"))
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str)
+                .collect()
+        );
+        let largest = other.prints(&["--bigkeys"], b"").await;
+        assert!(largest.contains("Sampled 10000 keys in the keyspace!"), "{largest}");
+        assert!(largest.contains("10000 strings with 148890 bytes"), "{largest}");
 
         let refused = cli.run(&["--pipe"], b"*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n").await;
         assert_eq!(refused.code, Some(1), "{refused:?}");

@@ -2,11 +2,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use kv_core::command::PutResult;
+use kv_core::error::{Error, ErrorKind};
 use kv_core::machine::Outcome;
 use tokio::sync::oneshot;
 
 use crate::node::spans::{self, Timed};
-use crate::node::value::internal;
 
 /// A put that was begun ([`Node::begin_put`](crate::Node::begin_put)): awaiting it brings its result, dropping it changes nothing.
 #[derive(Debug)]
@@ -48,4 +48,9 @@ impl Future for PendingPut {
         self.span.take().end(|| spans::of_put(&result));
         Poll::Ready(result)
     }
+}
+
+/// What whoever waits is told if nobody is left to answer.
+pub(super) fn internal() -> Error {
+    Error::new(ErrorKind::Internal, "the node stopped before it answered")
 }

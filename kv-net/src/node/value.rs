@@ -23,7 +23,7 @@ use crate::node::handler::NodeHandler;
 use crate::node::live::Live;
 use crate::node::local_gets::LocalGets;
 use crate::node::peer_states::PeerStates;
-use crate::node::pending::PendingPut;
+use crate::node::pending::{PendingPut, internal};
 use crate::node::queue::MutationQueue;
 use crate::node::refusals::Refusals;
 use crate::node::shared::Shared;
@@ -394,8 +394,4 @@ fn stored_view(config: &NodeConfig) -> Result<Option<View>, Error> {
     let table = store_table(store)?;
     let plugins = config.plugins.clone();
     View::new(identity, Arc::new(layout), table, plugins, config.limits.clone()).map(Some)
-}
-
-pub(super) fn internal() -> Error {
-    Error::new(ErrorKind::Internal, "the node stopped before it answered")
 }

@@ -17,7 +17,7 @@ const COUNT: usize = 10;
 /// Most parts of the hash space that one page goes through to find keys.
 const RANGES_MAX: usize = 64;
 
-/// Most keys whose tokens share a cursor.
+/// About the most keys that a page has, however many are asked for; no more may have tokens that share a cursor.
 const KEYS_MAX: usize = 100_000;
 
 /// What a SCAN asks for.
@@ -51,7 +51,8 @@ pub(super) fn scan(session: &mut Session, request: &Request) -> Execution {
             let Some(next) = page.next else { return found(0, keys, wanted.strings) };
             let cursor = next.token.0 >> SLOT_BITS;
             // Keys of a slot that is gone through in part come again: Redis allows it. But a page has to get on.
-            if cursor > wanted.cursor && (seen >= wanted.count || range >= RANGES_MAX) {
+            let is_full = seen >= wanted.count || range >= RANGES_MAX || keys.len() >= KEYS_MAX;
+            if is_full && cursor > wanted.cursor {
                 return found(cursor, keys, wanted.strings);
             }
             if keys.len() > KEYS_MAX {

@@ -25,6 +25,8 @@ pub enum Expected {
     Pairs(&'static [&'static str]),
     /// The concurrent values of a key, in any order, with their context.
     Values(BTreeSet<Bytes>),
+    /// The first page of a scan over these keys: all of them, unless it says that there are more.
+    Page(BTreeSet<Bytes>),
 }
 
 impl Expected {
@@ -49,6 +51,12 @@ impl Expected {
                         && all == *values
                         && found.len() == all.len()
                 }),
+                (Expected::Page(keys), Reply::Array(parts)) => {
+                    let [Reply::Bulk(cursor), Reply::Array(found)] = &parts[..] else { return false };
+                    let all: BTreeSet<Bytes> = found.iter().filter_map(bulk).collect();
+                    let is_last = cursor == "0";
+                    found.len() == all.len() && if is_last { all == *keys } else { all.is_subset(keys) }
+                }
                 _ => false,
             }
     }
@@ -219,6 +227,13 @@ impl Model {
             b"COMMAND" if words.len() == 1 => Expected::List,
             b"COMMAND" => Expected::Number,
             b"DBSIZE" => Expected::Number,
+            b"SCAN" => {
+                let prefix = words[3].strip_suffix(b"*").unwrap_or_default();
+                let there = self.values.iter().filter(|((bucket, key), values)| {
+                    *bucket == self.bucket && key.starts_with(prefix) && !values.is_empty()
+                });
+                Expected::Page(there.map(|((_, key), _)| key.clone()).collect())
+            }
             b"CONFIG" => Expected::Pairs(&["save"]),
             b"INFO" => Expected::Text,
             _ => panic!("the model does not know {lower}"),

@@ -122,7 +122,12 @@ fn command(random: &mut ChaCha8Rng, prefix: &str, place: usize) -> Vec<Bytes> {
             let version = [&b"2"[..], b"3", b"4"].choose(random).copied().unwrap_or_default();
             vec![word(b"HELLO"), word(version)]
         }
-        88..96 => about(random, place),
+        88..95 => about(random, place),
+        95..96 => {
+            let count = [&b"1"[..], b"1000000"].choose(random).copied().unwrap_or_default();
+            let pattern = format!("{prefix}*").into();
+            vec![word(b"SCAN"), word(b"0"), word(b"MATCH"), pattern, word(b"COUNT"), word(count)]
+        }
         _ => {
             let keys = keys(random, 2);
             wrong(random, &keys)

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -117,16 +117,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options, subject: &Subject, figures: &mut Figures) -> anyhow::Result<()> {
     let place = tempfile::tempdir_in(std::env::current_dir()?)?;
-    let (cluster, redis, port);
+    let (redis, cluster, port);
     let pids = if subject.nodes == 0 {
-        cluster = None;
         (redis, port) = start_redis(subject, place.path())?;
-        redis.0.iter().map(std::process::Child::id).collect()
+        redis.0.iter().map(Child::id).collect()
     } else {
-        let started = Cluster::start(subject.nodes, subject.arguments).await?;
-        port = started.resp(0)?.rsplit(':').next().context("no port")?.parse()?;
-        cluster = Some(started);
-        cluster.iter().flat_map(Cluster::pids).collect::<Vec<u32>>()
+        cluster = Cluster::start(subject.nodes, subject.arguments).await?;
+        port = cluster.resp(0)?.rsplit(':').next().context("no port")?.parse()?;
+        cluster.pids()
     };
     for depth in DEPTHS {
         for test in TESTS {
