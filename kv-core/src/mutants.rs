@@ -38,6 +38,7 @@ pub enum Mutant {
     BirthForEveryMint,
     ScanGoesAsFarAsAny,
     ScanTrustsAnyReplica,
+    ScanListsDeleted,
 }
 
 impl Mutant {
@@ -76,6 +77,7 @@ impl Mutant {
         Mutant::BirthForEveryMint,
         Mutant::ScanGoesAsFarAsAny,
         Mutant::ScanTrustsAnyReplica,
+        Mutant::ScanListsDeleted,
     ];
 }
 

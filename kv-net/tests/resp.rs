@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kv_core::command::{GetMany, ReadOptions};
 use kv_core::ids::NodeId;
+use kv_core::key::Key;
 use kv_core::layout::Member;
 use kv_core::limits::Limits;
 use kv_core::storage::MemoryStorage;
@@ -283,7 +285,65 @@ async fn what_was_begun_is_answered_when_the_server_stops() {
         answered += 1;
     }
     assert!(TcpStream::connect(&served.address).await.is_err(), "nobody is let in");
-    assert!(answered >= 1 && !served.nodes.is_empty());
+    // What was begun was answered, and no more was begun.
+    let keys = (0..100).map(|number| Key::try_from(&*format!("k{number}")).unwrap()).collect();
+    let get = GetMany { bucket: "redis".into(), keys, options: ReadOptions::default() };
+    let found = served.nodes[1].get_many(get).await.unwrap();
+    let there: Vec<bool> = found.into_iter().map(|found| !found.unwrap().values.is_empty()).collect();
+    assert_eq!(there, (0..100).map(|number| number < answered).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn large_replies_are_refused_and_many_keys_are_not() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    let value = "v".repeat(1 << 20);
+    assert_eq!(client.ask(&["SET", "large", &value]).await, "+OK");
+    let all = format!("MGET{}", " large".repeat(1_000));
+    let refused = client.say(&all).await;
+    assert!(refused.starts_with("-ERR the values have more than "), "{}", &refused[..60]);
+    let some = client.say(&format!("MGET{}", " large".repeat(10))).await;
+    assert_eq!(some.len(), 10 * (value.len() + 1) + 1);
+    let most = client.say(&format!("EXISTS{}", " large".repeat(2_000))).await;
+    assert_eq!(most, ":2000");
+    assert_eq!(client.say(&format!("DEL large{}", " none".repeat(1_500))).await, ":1");
+}
+
+#[tokio::test]
+async fn what_is_no_command_costs_no_more_than_what_is() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    // Nobody takes the replies to these, which are larger than they.
+    let nonsense = b"x\n".repeat(2 << 20);
+    let sent = tokio::time::timeout(Duration::from_secs(2), client.send(&nonsense)).await;
+    let mut other = Connection::to(&served).await;
+    assert_eq!(other.say("PING").await, "+PONG", "others are served meanwhile");
+    drop((sent.is_ok(), client));
+    for said in ["POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k v", "GET /\r\nHost: localhost\r\n\r\nSET k v"] {
+        let mut page = Connection::to(&served).await;
+        page.send(format!("{said}\r\n").as_bytes()).await;
+        while page.line().await != "closed" {}
+    }
+    assert_eq!(other.say("EXISTS k").await, ":0", "a web page has written");
+}
+
+#[tokio::test]
+async fn names_that_would_forge_what_others_are_shown_are_refused() {
+    let served = serve(1).await;
+    let mut client = Connection::to(&served).await;
+    let long = "n".repeat(300);
+    for name in ["two words", "two\nlines", "\u{e9}", &long] {
+        for said in [
+            &["CLIENT", "SETNAME", name][..],
+            &["CLIENT", "SETINFO", "LIB-NAME", name],
+            &["CLIENT", "SETINFO", "LIB-VER", name],
+            &["HELLO", "3", "SETNAME", name],
+        ] {
+            assert!(client.ask(said).await.starts_with("-ERR Client names"), "{said:?}");
+        }
+    }
+    assert!(client.ask(&["HELLO", "2", "SETNAME", "me"]).await.contains("proto :2"));
+    assert_eq!(client.say("CLIENT GETNAME").await, "me");
 }
 
 /// All pages of a SCAN with these options: the keys, and how many pages there were.

@@ -218,15 +218,15 @@ fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(end)
 }
 
-/// The get of a key that a scan came upon.
+/// The get of a key that a scan came upon, however long the keys are that are let in now.
 pub(super) fn get_in_scan(
     view: &View,
     scan: &PreparedScan,
-    key: Key,
+    (token, key): (Token, Key),
     timeout_us: u64,
-) -> Result<PreparedGet, Error> {
-    let target = target(view, &scan.bucket, key)?;
-    Ok(PreparedGet { target, needed: scan.needed, timeout_us, explain: false }.traced(scan.trace))
+) -> PreparedGet {
+    let target = target_at(view, &scan.bucket, token, key);
+    PreparedGet { target, needed: scan.needed, timeout_us, explain: false }.traced(scan.trace)
 }
 
 /// Checks a put or delete.
@@ -359,8 +359,12 @@ fn target(view: &View, bucket: &Arc<Bucket>, key: Key) -> Result<Target, Error> 
         ));
     }
     let token = view.token(&key);
+    Ok(target_at(view, bucket, token, key))
+}
+
+fn target_at(view: &View, bucket: &Arc<Bucket>, token: Token, key: Key) -> Target {
     let owners = SmallVec::from_slice(view.owners(bucket, token));
-    Ok(Target { bucket: Arc::clone(bucket), key, token, owners, trace: TraceId::NONE })
+    Target { bucket: Arc::clone(bucket), key, token, owners, trace: TraceId::NONE }
 }
 
 fn needed(quorum: Quorum, name: &str, bucket: &Bucket, owners: usize) -> Result<usize, Error> {

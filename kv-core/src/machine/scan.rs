@@ -21,10 +21,13 @@ pub(super) struct ScanWork {
     quorum: ReadQuorum,
     pages: SmallVec<[RangePage; 4]>,
     phase: Phase,
-    /// The keys of the page, and what is known of them.
-    found: Vec<(Key, Found)>,
+    /// The keys of the page in their order, where they lie, and what is known of them.
+    found: Vec<(Token, Key, Found)>,
     next: Option<ScanPosition>,
 }
+
+/// So many of the keys on which owners do not agree are got at a time: a page of them must not fill the node.
+const GETS_MAX: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -166,33 +169,41 @@ impl ScanWork {
         let mut states: Vec<(Token, Key, RangeState)> = pages
             .into_iter()
             .flat_map(|page| page.entries)
-            .map(|entry| (step.view.token(&entry.key), entry.key, entry.state))
+            .map(|entry| (entry.token, entry.key, entry.state))
             .filter(|(token, key, _)| end.as_ref().is_none_or(|end| end.is_behind(*token, key)))
             .collect();
         states.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let mut states = states.into_iter().peekable();
-        let mut last = None;
+        let mut before: Option<(Token, Key)> = None;
         while let Some((token, key, first)) = states.next() {
             if self.found.len() == self.scan.limit as usize {
                 // Replicas that differ have more keys between them than any of them.
-                let after = self.found.last().map(|(key, _)| key.clone()).filter(|_| last == Some(token));
+                let after = before.filter(|(last, _)| *last == token).map(|(_, key)| key);
                 end = Some(ScanPosition { token, after });
                 break;
             }
-            last = Some(token);
+            before = Some((token, key.clone()));
             let mut of_key: SmallVec<[RangeState; 4]> = SmallVec::new();
             of_key.push(first);
             while let Some((_, _, state)) = states.next_if(|(_, other, _)| *other == key) {
                 of_key.push(state);
             }
             if let Some(found) = self.judge(&key, of_key, owners) {
-                self.found.push((key, found));
+                self.found.push((token, key, found));
             }
         }
         self.next = end.or_else(|| self.scan.behind.clone());
-        let unsure = self.found.iter().filter(|(_, found)| matches!(found, Found::Unsure));
+        self.get_more(step, outbox)
+    }
+
+    /// Gets some of the keys on which the owners do not agree, or shows the page if there are none left.
+    fn get_more<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> ScanStep {
+        let unsure = self.found.iter().filter(|(_, _, found)| matches!(found, Found::Unsure));
         let gets: Vec<_> = unsure
-            .map(|(key, _)| get_in_scan(step.view, &self.scan, key.clone(), step.timeout_us()))
+            .take(GETS_MAX)
+            .map(|(token, key, _)| {
+                Ok(get_in_scan(step.view, &self.scan, (*token, key.clone()), step.timeout_us()))
+            })
             .collect();
         if gets.is_empty() {
             return self.show(step, outbox);
@@ -244,19 +255,19 @@ impl ScanWork {
         results: Vec<Result<GetAnswer, Error>>,
         outbox: &mut Outbox<'_, T>,
     ) -> ScanStep {
-        let unsure = self.found.iter_mut().filter(|(_, found)| matches!(found, Found::Unsure));
-        for ((_, found), result) in unsure.zip(results) {
+        let unsure = self.found.iter_mut().filter(|(_, _, found)| matches!(found, Found::Unsure));
+        for ((_, _, found), result) in unsure.zip(results) {
             match result {
                 Ok(answer) => *found = Found::Got(answer),
                 Err(error) => return ScanStep::End(Err(error)),
             }
         }
-        self.show(step, outbox)
+        self.get_more(step, outbox)
     }
 
     fn show<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> ScanStep {
         self.phase = Phase::Showing;
-        let agreed = self.found.iter().filter_map(|(key, found)| match found {
+        let agreed = self.found.iter().filter_map(|(_, key, found)| match found {
             Found::Agreed(record) => Some((key.clone(), record.clone())),
             _ => None,
         });
@@ -280,7 +291,7 @@ impl ScanWork {
     fn end(&mut self, shown: Vec<Shown>) -> ScanStep {
         let mut shown = shown.into_iter();
         let wants_values = self.scan.values;
-        let entries = std::mem::take(&mut self.found).into_iter().filter_map(|(key, found)| {
+        let entries = std::mem::take(&mut self.found).into_iter().filter_map(|(_, key, found)| {
             let (values, context) = match found {
                 Found::Agreed(_) => shown.next()?,
                 Found::Got(answer) => (answer.values, answer.context),

@@ -4,6 +4,7 @@ use crate::command::ScanPosition;
 use crate::error::ErrorKind;
 use crate::ids::{BucketId, Token};
 use crate::key::{Key, STORAGE_PREFIX_BYTES, StorageKey};
+use crate::mutants::{self, Mutant};
 use crate::record::CellView;
 use crate::storage::{Page, ScanRange, Storage};
 use crate::view::View;
@@ -12,54 +13,95 @@ use crate::wire::{RangeAnswer, RangeEntry, RangeItem, RangePage, RangeState};
 /// Most bytes of cells that are looked at for one page.
 const BYTES_MAX: usize = 1 << 20;
 
-/// Most cells that are looked at for one page, if only keys with a prefix are wanted.
+/// Most cells that are looked at for one page, if few of them are wanted.
 const EXAMINED_MAX: usize = 4_000;
 
 /// Reads a part of a range for a peer or for this node's own coordinator: a function of the view and the committed store, on no queue.
 ///
-/// A page ends before a token of which it cannot say that it has all keys, if it has any other.
+/// A page ends before a token of which it cannot say that it has all keys, if it has any other. Tombstones are in it, since others may
+/// have values of those keys, and do not count.
 pub fn read_range(view: &View, store: &dyn Storage, item: &RangeItem) -> RangeAnswer {
     if view.bucket_by_id(item.bucket).is_none() {
         return RangeAnswer::Refused(ErrorKind::UnknownBucket);
     }
     let wanted = (item.entries_max as usize).clamp(1, view.limits.batch_keys_max);
-    // One more than is wanted shows whether the last token is complete.
-    let examined = if item.prefix.is_empty() { wanted + 1 } else { EXAMINED_MAX.max(wanted + 1) };
-    let mut page = Page::new(examined, BYTES_MAX);
-    let from = StorageKey::new(
-        item.bucket,
-        item.from.token,
-        item.from.after.as_ref().map(Key::as_bytes).unwrap_or_default(),
-    );
-    let end = end_of(item.bucket, item.last);
-    let after = item.from.after.is_some().then(|| from.as_bytes());
-    let range = ScanRange { start: from.as_bytes(), end: &end, after };
-    if store.scan(range, &mut page).is_err() {
-        return RangeAnswer::Refused(ErrorKind::StorageFailed);
+    let reading = Reading { item, wanted, entries: Vec::new(), alive: 0, before: None };
+    match reading.read(store) {
+        Ok(page) => RangeAnswer::Page(page),
+        Err(kind) => RangeAnswer::Refused(kind),
     }
-    // A store with keys that are none is not to be trusted.
-    cut(item, &page, wanted).map_or(RangeAnswer::Refused(ErrorKind::Damaged), RangeAnswer::Page)
 }
 
-fn cut(item: &RangeItem, page: &Page, wanted: usize) -> Option<RangePage> {
-    let count = page.entries().len();
-    let mut entries = Vec::with_capacity(count.min(wanted));
-    let mut before: Option<(Token, Key)> = None;
-    for (place, (storage_key, cell)) in page.entries().enumerate() {
-        let (token, key) = parse(storage_key)?;
-        let is_beyond = entries.len() == wanted || page.is_full() && place + 1 == count;
-        if is_beyond && let Some((last, after)) = before {
-            let after = (last == token).then_some(after);
-            return Some(RangePage { entries, next: Some(ScanPosition { token, after }) });
+/// A page in the making.
+struct Reading<'a> {
+    item: &'a RangeItem,
+    wanted: usize,
+    entries: Vec<RangeEntry>,
+    /// Entries that may have a value.
+    alive: usize,
+    /// What was looked at last.
+    before: Option<(Token, Key)>,
+}
+
+impl Reading<'_> {
+    fn read(mut self, store: &dyn Storage) -> Result<RangePage, ErrorKind> {
+        let RangeItem { bucket, from, last, .. } = self.item;
+        let start =
+            StorageKey::new(*bucket, from.token, from.after.as_ref().map(Key::as_bytes).unwrap_or_default());
+        let end = end_of(*bucket, *last);
+        let mut after = from.after.is_some().then(|| start.as_bytes().to_vec());
+        // One more than is wanted shows whether the last token is complete.
+        let mut step = self.wanted + 1;
+        let (mut entries_left, mut bytes_left) = (EXAMINED_MAX.max(step), BYTES_MAX);
+        loop {
+            let most = step.min(entries_left);
+            let mut page = Page::new(most, bytes_left);
+            let range = ScanRange { start: start.as_bytes(), end: &end, after: after.as_deref() };
+            store.scan(range, &mut page).map_err(|_| ErrorKind::StorageFailed)?;
+            let count = page.entries().len();
+            entries_left -= count.min(entries_left);
+            bytes_left -= page.bytes().min(bytes_left);
+            let is_last = page.is_full() && (entries_left == 0 || count < most);
+            for (place, (storage_key, cell)) in page.entries().enumerate() {
+                if let Some(next) = self.take(storage_key, cell, is_last && place + 1 == count)? {
+                    return Ok(RangePage { entries: self.entries, next: Some(next) });
+                }
+            }
+            if !page.is_full() {
+                return Ok(RangePage { entries: self.entries, next: None });
+            }
+            if is_last {
+                // A single entry can fill a page.
+                let next = self.before.map(|(token, key)| ScanPosition { token, after: Some(key) });
+                return Ok(RangePage { entries: self.entries, next });
+            }
+            after = page.last_key().map(<[u8]>::to_vec);
+            step *= 4;
         }
-        if key.as_bytes().starts_with(&item.prefix) {
-            entries.push(RangeEntry { state: state(item, storage_key, cell, &key), key: key.clone() });
-        }
-        before = Some((token, key));
     }
-    // A single entry can fill a page.
-    let next = before.filter(|_| page.is_full());
-    Some(RangePage { entries, next: next.map(|(token, key)| ScanPosition { token, after: Some(key) }) })
+
+    /// Takes an entry, or says that the page ends before it.
+    fn take(
+        &mut self,
+        storage_key: &[u8],
+        cell: &[u8],
+        is_last: bool,
+    ) -> Result<Option<ScanPosition>, ErrorKind> {
+        // A store with keys that are none is not to be trusted.
+        let (token, key) = parse(storage_key).ok_or(ErrorKind::Damaged)?;
+        let is_beyond = self.alive == self.wanted || is_last;
+        if is_beyond && let Some((last, after)) = self.before.take() {
+            let after = (last == token).then_some(after);
+            return Ok(Some(ScanPosition { token, after }));
+        }
+        if key.as_bytes().starts_with(&self.item.prefix) {
+            let state = state(self.item, storage_key, cell, &key);
+            self.alive += usize::from(!matches!(state, RangeState::Digest(_, false)));
+            self.entries.push(RangeEntry { token, key: key.clone(), state });
+        }
+        self.before = Some((token, key));
+        Ok(None)
+    }
 }
 
 fn state(item: &RangeItem, storage_key: &[u8], bytes: &[u8], key: &Key) -> RangeState {
@@ -67,14 +109,11 @@ fn state(item: &RangeItem, storage_key: &[u8], bytes: &[u8], key: &Key) -> Range
     if cell.recovering.is_some() {
         return RangeState::Unsure;
     }
-    if item.records {
-        return RangeState::Record(cell.record().into_bytes());
-    }
-    match cell.decode_record() {
-        Ok(record) => {
-            RangeState::Digest(cell.digest, record.versions().iter().any(|version| version.value.is_some()))
-        }
-        Err(_) => RangeState::Unsure,
+    let Ok(record) = cell.decode_record() else { return RangeState::Unsure };
+    let live = record.versions().iter().any(|version| version.value.is_some());
+    match live || mutants::on(Mutant::ScanListsDeleted) {
+        true if item.records => RangeState::Record(cell.record().into_bytes()),
+        live => RangeState::Digest(cell.digest, live),
     }
 }
 

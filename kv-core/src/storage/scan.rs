@@ -76,6 +76,11 @@ impl Page {
         self.entries.len() >= self.entries_max || self.bytes.len() >= self.bytes_max
     }
 
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The entries, keys ascending.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         self.entries.iter().map(|(key, value)| (self.slice(key), self.slice(value)))

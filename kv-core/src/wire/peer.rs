@@ -78,6 +78,8 @@ pub struct RangePage {
 /// One key of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeEntry {
+    /// Where the key lies.
+    pub token: Token,
     /// The key.
     pub key: Key,
     /// What there is of it.
@@ -89,7 +91,7 @@ pub struct RangeEntry {
 pub enum RangeState {
     /// A record with that digest, and whether any of its versions has a value.
     Digest(u64, bool),
-    /// This record.
+    /// This record, which has a value.
     Record(Bytes),
     /// A record that is damaged or recovering.
     Unsure,

@@ -49,6 +49,7 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::BirthForEveryMint, lives::a_node_goes_on_with_its_actor_from_put_to_put),
     (Mutant::ScanGoesAsFarAsAny, scans::replicas_that_have_different_keys_are_paged_through_together),
     (Mutant::ScanTrustsAnyReplica, scans::what_replicas_do_not_agree_on_is_read_as_a_get_would),
+    (Mutant::ScanListsDeleted, scans::deleted_keys_are_not_shown_and_siblings_are_shown_together),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

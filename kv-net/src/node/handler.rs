@@ -102,7 +102,10 @@ impl Shared {
         }
         let operation = !matches!(
             request.body,
-            RequestBody::Read(_) | RequestBody::Write(_) | RequestBody::MergeBuckets(_)
+            RequestBody::Read(_)
+                | RequestBody::ReadRange(_)
+                | RequestBody::Write(_)
+                | RequestBody::MergeBuckets(_)
         );
         let lost = Lost::of(&request.body);
         let open = if operation { self.open_for_operations() } else { self.open() };

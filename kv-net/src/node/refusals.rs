@@ -18,6 +18,7 @@ impl Refusals {
     pub(super) fn note_answer(&self, body: &AnswerBody) {
         if let AnswerBody::Refused(error)
         | AnswerBody::Get(Err(error))
+        | AnswerBody::Scan(Err(error))
         | AnswerBody::Put(PutResult::NotApplied(error)) = body
         {
             self.note(error.kind());

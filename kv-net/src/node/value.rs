@@ -223,9 +223,9 @@ impl Node {
     ///
     /// What is wrong with the command, or why too few replicas answered.
     pub async fn scan(&self, scan: Scan) -> Result<ScanAnswer, Error> {
-        let live = self.shared.open_for_operations()?;
         let span = self.shared.tracer.operation("scan", &scan.bucket);
-        let scan = prepare::scan(&live.view, scan)?.traced(span.trace());
+        let (live, scan) = self.prepare(|live| prepare::scan(&live.view, scan))?;
+        let scan = scan.traced(span.trace());
         let result = match self.run(&live, |ticket| Event::Scan(ticket, scan)).await {
             Some(Outcome::Scan(result)) => result,
             _ => Err(internal()),

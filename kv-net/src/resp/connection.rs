@@ -3,6 +3,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -46,10 +47,12 @@ pub(super) async fn serve(
         running: VecDeque::new(),
         keys: HashMap::new(),
         on_everything: 0,
-        running_max: options.commands_max,
+        window: Window::new(options.commands_max),
+        done_bytes: 0,
         backlog_bytes_max: options.limits.request_bytes_max,
         hung_up: false,
         ends: false,
+        is_stopped: false,
     };
     connection.run(stop).await
 }
@@ -71,13 +74,17 @@ struct Connection {
     keys: HashMap<Bytes, usize>,
     /// How many are on all keys.
     on_everything: usize,
-    running_max: usize,
+    window: Window,
+    /// Bytes of replies that wait behind commands that run.
+    done_bytes: usize,
     /// Most bytes that are read ahead while replies wait for a client that does not read them.
     backlog_bytes_max: usize,
     /// The client sends nothing more.
     hung_up: bool,
     /// No more requests are taken.
     ends: bool,
+    /// Because the server stops.
+    is_stopped: bool,
 }
 
 /// A command that was begun.
@@ -95,16 +102,17 @@ enum SlotState {
 }
 
 impl SlotState {
-    /// Takes what was begun further, and says whether it has just come to its end.
-    fn poll(&mut self, context: &mut Context<'_>) -> bool {
+    /// Takes what was begun further, and says how large the reply is if it has just come to its end.
+    fn poll(&mut self, context: &mut Context<'_>) -> Option<usize> {
         let polled = match self {
             SlotState::Running(future) => future.poll_unpin(context),
             SlotState::Put(put) => put.poll_unpin(context).map(ok),
-            SlotState::Done(_) => return false,
+            SlotState::Done(_) => return None,
         };
-        let Poll::Ready(reply) = polled else { return false };
+        let Poll::Ready(reply) = polled else { return None };
+        let bytes = reply.bytes();
         *self = SlotState::Done(reply);
-        true
+        Some(bytes)
     }
 }
 
@@ -118,6 +126,42 @@ impl Slot {
     }
 }
 
+/// What was read.
+enum Next {
+    Command(&'static Command, Request),
+    /// Something that was answered at once.
+    Answered,
+    /// Nothing, for now or for ever.
+    Nothing,
+}
+
+/// How many commands may run at a time. Nobody knows how large replies will be, so it is few at first, more with every small one, and with
+/// large ones so few that about [`REPLIES_BYTES`] of them are there at a time.
+struct Window {
+    size: usize,
+    size_max: usize,
+}
+
+const WINDOW: usize = 64;
+
+const REPLIES_BYTES: usize = 16 << 20;
+
+impl Window {
+    fn new(size_max: usize) -> Self {
+        Window { size: WINDOW.min(size_max), size_max }
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Takes note of the size of a reply.
+    fn note(&mut self, bytes: usize) {
+        let most = (REPLIES_BYTES / bytes.max(1)).clamp(1, self.size_max);
+        self.size = (self.size + 1).min(most);
+    }
+}
+
 /// What a connection woke up for.
 enum Woken {
     Progress,
@@ -127,6 +171,9 @@ enum Woken {
 
 /// Replies that have gathered are written when there are so many bytes of them, or nothing else can be done.
 const OUTPUT_BYTES: usize = 64 << 10;
+
+/// Longest that is waited for a client to go away.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Buffers in which more has gathered are given back when they are empty: a connection that is idle costs little.
 const KEPT_BYTES: usize = 2 * OUTPUT_BYTES;
@@ -140,13 +187,13 @@ impl Connection {
             give_back(&mut self.input, &mut self.were_large.0);
             give_back(&mut self.output, &mut self.were_large.1);
             if self.ends && !writes && self.running.is_empty() && self.waiting.is_none() {
-                return self.stream.shutdown().await;
+                return self.close().await;
             }
             // A client that sends much before it reads must be let go on, or both would wait for ever.
             let has_room = if writes {
                 self.input.len() < self.backlog_bytes_max
             } else {
-                self.waiting.is_none() && self.running.len() < self.running_max
+                self.waiting.is_none() && self.running.len() < self.window.size()
             };
             let reads = has_room && !self.ends && !self.hung_up;
             if reads {
@@ -154,12 +201,15 @@ impl Connection {
                 let missing = self.reader.missing(&self.input).min(self.input.len());
                 self.input.reserve(missing.max(self.room));
             }
-            let Connection { stream, input, output, running, .. } = self;
+            let Connection { stream, input, output, running, done_bytes, .. } = self;
             let (mut from, mut to) = stream.split();
             let progress = poll_fn(|context| {
                 let mut any = false;
                 for slot in running.iter_mut() {
-                    any |= slot.state.poll(context);
+                    if let Some(bytes) = slot.state.poll(context) {
+                        *done_bytes += bytes;
+                        any = true;
+                    }
                 }
                 if any { Poll::Ready(()) } else { Poll::Pending }
             });
@@ -172,22 +222,40 @@ impl Connection {
             };
             match woken {
                 Woken::Read(0) => self.hung_up = true,
-                Woken::Stop => self.ends = true,
+                Woken::Stop => (self.ends, self.is_stopped) = (true, true),
                 Woken::Read(length) if length >= self.room => self.room = (self.room * 4).min(ROOM_BYTES.1),
                 Woken::Read(_) | Woken::Progress => {}
             }
         }
     }
 
+    /// Closes the connection. If it were closed with something unread, the client's system might throw away replies that it has not read.
+    async fn close(&mut self) -> std::io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut rest = [0; 4 << 10];
+        if self.is_stopped && self.input.is_empty() && !matches!(self.stream.try_read(&mut rest), Ok(1..)) {
+            return Ok(());
+        }
+        let unread = async { while self.stream.read(&mut rest).await.is_ok_and(|length| length > 0) {} };
+        let _ = tokio::time::timeout(LINGER, unread).await;
+        Ok(())
+    }
+
     /// Begins requests in their order, until one has to wait.
     fn begin_what_can_be(&mut self) {
-        while self.running.len() < self.running_max && self.output.len() < OUTPUT_BYTES {
-            let next = match self.waiting.take() {
-                Some(waiting) => Some(waiting),
-                None if self.ends => None,
-                None => self.next_request(),
+        while self.running.len() < self.window.size()
+            && self.output.len() < OUTPUT_BYTES
+            && self.done_bytes < REPLIES_BYTES
+        {
+            let (command, request) = match self.waiting.take() {
+                Some(waiting) => waiting,
+                None if self.ends => return,
+                None => match self.next_request() {
+                    Next::Command(command, request) => (command, request),
+                    Next::Answered => continue,
+                    Next::Nothing => return,
+                },
             };
-            let Some((command, request)) = next else { return };
             if self.is_blocked(command, &request) {
                 self.waiting = Some((command, request));
                 self.collect_replies();
@@ -211,33 +279,38 @@ impl Connection {
         }
     }
 
-    /// The next request that is one of a command; others are answered.
-    fn next_request(&mut self) -> Option<(&'static Command, Request)> {
-        loop {
-            let request = match self.reader.next(&mut self.input) {
-                Ok(Some(request)) => request,
-                Ok(None) => {
-                    self.ends |= self.hung_up;
-                    return None;
-                }
-                Err(error) => {
-                    self.session.door.counts.protocol_errors.fetch_add(1, Ordering::Relaxed);
-                    self.answer(Reply::error(error));
-                    self.ends = true;
-                    return None;
-                }
-            };
-            let place = table::place(request.word(0));
-            self.session.door.counts.command(place);
-            match place.and_then(|place| table::COMMANDS.get(place)) {
-                Some(command) if command.takes(request.len()) => return Some((command, request)),
-                Some(command) => self.answer(Reply::error(format_args!(
-                    "wrong number of arguments for '{}' command",
-                    command.name.to_ascii_lowercase()
-                ))),
-                None => self.answer(unknown_command(&request)),
+    /// Reads the next request. One that is none of a command is answered at once.
+    fn next_request(&mut self) -> Next {
+        let request = match self.reader.next(&mut self.input) {
+            Ok(Some(request)) => request,
+            Ok(None) => {
+                self.ends |= self.hung_up;
+                return Next::Nothing;
             }
+            Err(error) => return self.break_off(error),
+        };
+        let place = table::place(request.word(0));
+        self.session.door.counts.command(place);
+        match place.and_then(|place| table::COMMANDS.get(place)) {
+            Some(command) if command.takes(request.len()) => return Next::Command(command, request),
+            Some(command) => self.answer(Reply::error(format_args!(
+                "wrong number of arguments for '{}' command",
+                command.name.to_ascii_lowercase()
+            ))),
+            None if is_of_http(request.word(0)) => {
+                return self.break_off("a request of HTTP came where commands are expected");
+            }
+            None => self.answer(unknown_command(&request)),
         }
+        Next::Answered
+    }
+
+    /// Says what is wrong and takes nothing more.
+    fn break_off(&mut self, error: impl std::fmt::Display) -> Next {
+        self.session.door.counts.protocol_errors.fetch_add(1, Ordering::Relaxed);
+        self.answer(Reply::error(error));
+        self.ends = true;
+        Next::Nothing
     }
 
     fn begin(&mut self, command: &'static Command, request: &Request) {
@@ -256,8 +329,7 @@ impl Connection {
             Execution::Put(put) => SlotState::Put(put),
         };
         match state {
-            SlotState::Done(reply) if self.running.is_empty() => reply.write(protocol, &mut self.output),
-            SlotState::Done(_) => self.running.push_back(Slot::without_keys(state, protocol)),
+            SlotState::Done(reply) => self.answer_in(reply, protocol),
             SlotState::Running(_) | SlotState::Put(_) => {
                 let keys: SmallVec<[Bytes; 1]> =
                     command.keys(request.len()).map(|place| request.bytes(place)).collect();
@@ -272,10 +344,14 @@ impl Connection {
     }
 
     fn answer(&mut self, reply: Reply) {
-        let protocol = self.session.protocol;
+        self.answer_in(reply, self.session.protocol);
+    }
+
+    fn answer_in(&mut self, reply: Reply, protocol: Protocol) {
         if self.running.is_empty() {
             return reply.write(protocol, &mut self.output);
         }
+        self.done_bytes += reply.bytes();
         self.running.push_back(Slot::without_keys(SlotState::Done(reply), protocol));
     }
 
@@ -294,9 +370,18 @@ impl Connection {
                 }
             }
         }
-        while let Some(Slot { state: SlotState::Done(reply), protocol, .. }) = self.running.front() {
+        while self.output.len() < OUTPUT_BYTES
+            && let Some(Slot { state: SlotState::Done(reply), protocol, .. }) = self.running.front()
+        {
+            let bytes = reply.bytes();
+            self.window.note(bytes);
+            self.done_bytes -= bytes;
             reply.write(*protocol, &mut self.output);
             self.running.pop_front();
+        }
+        if self.running.is_empty() {
+            self.running.shrink_to(WINDOW);
+            self.keys.shrink_to(WINDOW);
         }
     }
 }
@@ -306,6 +391,11 @@ fn give_back(buffer: &mut BytesMut, was_large: &mut bool) {
     if *was_large && buffer.is_empty() {
         (*buffer, *was_large) = (BytesMut::new(), false);
     }
+}
+
+/// Whether a line is one of HTTP: a web page that a person on this machine looks at can send such, and commands in them.
+fn is_of_http(word: &[u8]) -> bool {
+    [&b"POST"[..], b"Host:"].iter().any(|of_http| word.eq_ignore_ascii_case(of_http))
 }
 
 fn unknown_command(request: &Request) -> Reply {

@@ -13,8 +13,8 @@ enum Part {
     Any,
     /// Any bytes, none too.
     Many,
-    /// One byte of these ranges, or, if `true`, one of none of them.
-    Set(bool, Vec<(u8, u8)>),
+    /// One byte of these, a bit for each.
+    Set([u64; 4]),
 }
 
 impl Glob {
@@ -90,8 +90,8 @@ impl Part {
             Part::Byte(wanted) => *wanted == byte,
             Part::Any => true,
             Part::Many => false,
-            Part::Set(none_of, ranges) => {
-                ranges.iter().any(|(from, to)| (*from..=*to).contains(&byte)) != *none_of
+            Part::Set(bits) => {
+                bits.get(usize::from(byte / 64)).is_some_and(|bits| bits >> (byte % 64) & 1 == 1)
             }
         }
     }
@@ -103,23 +103,30 @@ fn set(pattern: &[u8]) -> (Part, &[u8]) {
         Some(rest) => (true, rest),
         None => (false, pattern),
     };
-    let mut ranges = Vec::new();
+    let mut bits = [0; 4];
+    let mut add = |from: u8, to: u8| {
+        for byte in from.min(to)..=from.max(to) {
+            if let Some(bits) = bits.get_mut(usize::from(byte / 64)) {
+                *bits |= 1 << (byte % 64);
+            }
+        }
+    };
     while let Some((&byte, behind)) = rest.split_first() {
         rest = behind;
         match (byte, behind) {
             (b']', _) => break,
             (b'\\', [literal, behind @ ..]) => {
-                ranges.push((*literal, *literal));
+                add(*literal, *literal);
                 rest = behind;
             }
             (from, [b'-', to, behind @ ..]) => {
-                ranges.push((from.min(*to), from.max(*to)));
+                add(from, *to);
                 rest = behind;
             }
-            (byte, _) => ranges.push((byte, byte)),
+            (byte, _) => add(byte, byte),
         }
     }
-    (Part::Set(none_of, ranges), rest)
+    (Part::Set(if none_of { bits.map(|bits: u64| !bits) } else { bits }), rest)
 }
 
 #[cfg(test)]
@@ -174,6 +181,10 @@ mod tests {
     fn a_hostile_pattern_ends_soon() {
         let pattern = "a*".repeat(500) + "b";
         assert!(!fits(&pattern, &"a".repeat(1_000)));
+        let set = Glob::new(format!("*[{}]", "a".repeat(1 << 20)).as_bytes());
+        for _ in 0..1_000 {
+            assert!(!set.fits(&[b'b'; 1_000]));
+        }
     }
 
     /// The definition, which takes for ever.

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use kv_core::command::{
     Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
 };
-use kv_core::error::Error;
 use kv_core::key::Key;
 
 use crate::node::Node;
@@ -111,10 +110,23 @@ fn all_keys(request: &Request, step: usize) -> Result<Vec<Key>, Reply> {
     (1..request.len()).step_by(step).map(|place| key(request.bytes(place))).collect()
 }
 
-async fn get_all(node: &Arc<Node>, bucket: &str, keys: Vec<Key>) -> Result<Vec<GetAnswer>, Reply> {
-    let get = GetMany { bucket: bucket.into(), keys, options: ReadOptions::default() };
-    let answers = node.get_many(get).await.map_err(|error| failure(&error))?;
-    answers.into_iter().collect::<Result<_, Error>>().map_err(|error| failure(&error))
+/// Keys of a command that are read at a time.
+const KEYS_AT_A_TIME: usize = 64;
+
+/// Reads keys and shows what was found, some at a time: what is found may be large, and need not be kept.
+async fn get_all(
+    node: &Arc<Node>,
+    bucket: &str,
+    keys: &[Key],
+    mut show: impl FnMut(GetAnswer) -> Result<(), Reply>,
+) -> Result<(), Reply> {
+    for some in keys.chunks(KEYS_AT_A_TIME) {
+        let get = GetMany { bucket: bucket.into(), keys: some.to_vec(), options: ReadOptions::default() };
+        for answer in node.get_many(get).await.map_err(|error| failure(&error))? {
+            show(answer.map_err(|error| failure(&error))?)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn mget(session: &mut Session, request: &Request) -> Execution {
@@ -122,14 +134,22 @@ pub(super) fn mget(session: &mut Session, request: &Request) -> Execution {
         Ok(keys) => keys,
         Err(reply) => return reply.into(),
     };
-    let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
+    let (door, bucket) = (session.door.clone(), session.bucket.clone());
     Execution::later(async move {
-        let values = get_all(&node, &bucket, keys).await.and_then(|answers| {
-            let replies =
-                answers.into_iter().map(|answer| Ok(single(answer)?.map_or(Reply::Null, Reply::Bulk)));
-            replies.collect::<Result<Vec<Reply>, Reply>>()
+        let (mut replies, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+        let got = get_all(&door.node, &bucket, &keys, |answer| {
+            let value = single(answer)?;
+            bytes += value.as_ref().map_or(0, Bytes::len);
+            replies.push(value.map_or(Reply::Null, Reply::Bulk));
+            match bytes > door.reply_bytes_max {
+                true => Err(Reply::error(format_args!(
+                    "the values have more than {} bytes together: get fewer keys at a time",
+                    door.reply_bytes_max
+                ))),
+                false => Ok(()),
+            }
         });
-        values.map_or_else(|reply| reply, Reply::Array)
+        got.await.map_or_else(|reply| reply, |()| Reply::Array(replies))
     })
 }
 
@@ -140,12 +160,12 @@ pub(super) fn exists(session: &mut Session, request: &Request) -> Execution {
     };
     let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
     Execution::later(async move {
-        match get_all(&node, &bucket, keys).await {
-            Ok(answers) => {
-                Reply::Integer(answers.iter().filter(|answer| !answer.values.is_empty()).count() as i64)
-            }
-            Err(reply) => reply,
-        }
+        let mut count = 0;
+        let got = get_all(&node, &bucket, &keys, |answer| {
+            count += i64::from(!answer.values.is_empty());
+            Ok(())
+        });
+        got.await.map_or_else(|reply| reply, |()| Reply::Integer(count))
     })
 }
 
@@ -176,18 +196,24 @@ fn all_written(results: Vec<PutResult>) -> Result<(), Reply> {
     let count = results.len();
     let (mut failed, mut worst) = (0, None);
     for result in results {
-        let is_unknown = matches!(result, PutResult::Indeterminate(_));
-        if let Err(reply) = written(result) {
-            failed += 1;
-            if worst.is_none() || is_unknown {
-                worst = Some(reply);
-            }
+        // What may have happened is worse than what is in vain, and that worse than what may be tried again.
+        let rank = match &result {
+            PutResult::Applied(_) => continue,
+            PutResult::Indeterminate(_) => 3,
+            PutResult::NotApplied(error) if error.is_retryable() => 1,
+            PutResult::NotApplied(_) => 2,
+        };
+        failed += 1;
+        if let Err(reply) = written(result)
+            && worst.as_ref().is_none_or(|(before, _)| *before < rank)
+        {
+            worst = Some((rank, reply));
         }
     }
     match worst {
         None => Ok(()),
-        Some(Reply::Error(text)) => Err(Reply::Error(format!("{text} ({failed} of {count} keys)"))),
-        Some(reply) => Err(reply),
+        Some((_, Reply::Error(text))) => Err(Reply::Error(format!("{text} ({failed} of {count} keys)"))),
+        Some((_, reply)) => Err(reply),
     }
 }
 
@@ -201,20 +227,32 @@ pub(super) fn del(session: &mut Session, request: &Request) -> Execution {
     keys.dedup();
     let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
     Execution::later(async move {
-        let answers = match get_all(&node, &bucket, keys.clone()).await {
-            Ok(answers) => answers,
-            Err(reply) => return reply,
-        };
-        let there = keys.into_iter().zip(answers).filter(|(_, answer)| !answer.values.is_empty());
-        let puts: Vec<_> = there.map(|(key, answer)| (key, None, Replace::Context(answer.context))).collect();
-        if puts.is_empty() {
-            return Reply::Integer(0);
+        let mut count = 0;
+        for some in keys.chunks(KEYS_AT_A_TIME) {
+            match delete(&node, &bucket, some).await {
+                Ok(deleted) => count += deleted,
+                Err(reply) => return reply,
+            }
         }
-        let count = puts.len() as i64;
-        let put = PutMany { bucket: bucket.to_string(), puts, options: WriteOptions::default() };
-        match node.put_many(put).await {
-            Ok(results) => all_written(results).map_or_else(|reply| reply, |()| Reply::Integer(count)),
-            Err(error) => failure(&error),
-        }
+        Reply::Integer(count)
     })
+}
+
+/// Deletes what is there, and says how many keys that were.
+async fn delete(node: &Arc<Node>, bucket: &str, keys: &[Key]) -> Result<i64, Reply> {
+    let mut contexts = Vec::with_capacity(keys.len());
+    get_all(node, bucket, keys, |answer| {
+        contexts.push((!answer.values.is_empty()).then_some(answer.context));
+        Ok(())
+    })
+    .await?;
+    let there = keys.iter().zip(contexts).filter_map(|(key, context)| Some((key.clone(), context?)));
+    let puts: Vec<_> = there.map(|(key, context)| (key, None, Replace::Context(context))).collect();
+    if puts.is_empty() {
+        return Ok(0);
+    }
+    let count = puts.len() as i64;
+    let put = PutMany { bucket: bucket.to_string(), puts, options: WriteOptions::default() };
+    let results = node.put_many(put).await.map_err(|error| failure(&error))?;
+    all_written(results).map(|()| count)
 }

@@ -48,7 +48,7 @@ impl RespListener {
     pub fn serve(self, node: Arc<Node>, options: RespOptions) -> io::Result<RespServer> {
         let port = self.local_address()?.port();
         let listener = tokio::net::TcpListener::from_std(self.0)?;
-        let door = Arc::new(Door::new(node, port, COMMANDS.len()));
+        let door = Arc::new(Door::new(node, port, COMMANDS.len(), options.limits.request_bytes_max));
         let stop = watch::Sender::new(false);
         let meter = RespMeter(door.clone());
         let task = tokio::spawn(accept(listener, door, options, stop.subscribe()));

@@ -45,6 +45,20 @@ impl Reply {
         Reply::Bulk(text.into().into())
     }
 
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Reply::Simple(text) => text.len(),
+            Reply::Error(text) => text.len(),
+            Reply::Integer(_) | Reply::Null => 8,
+            Reply::Bulk(bytes) => bytes.len() + 8,
+            Reply::Array(replies) => 8 + replies.iter().map(Reply::bytes).sum::<usize>(),
+            Reply::Map(pairs) => {
+                8 + pairs.iter().map(|(name, value)| name.bytes() + value.bytes()).sum::<usize>()
+            }
+        }
+    }
+
     /// Appends the reply to `out`.
     pub fn write(&self, protocol: Protocol, out: &mut BytesMut) {
         match self {

@@ -14,6 +14,19 @@ pub(super) fn upper(word: &[u8]) -> Vec<u8> {
     word.to_ascii_uppercase()
 }
 
+/// Longest name of a client or its library.
+const NAME_BYTES_MAX: usize = 256;
+
+/// A name that others are shown.
+fn printable(word: &[u8]) -> Result<String, Reply> {
+    if word.len() > NAME_BYTES_MAX || !word.iter().all(u8::is_ascii_graphic) {
+        return Err(Reply::error(format_args!(
+            "Client names and library names cannot contain spaces, newlines or special characters, or have more than {NAME_BYTES_MAX} bytes."
+        )));
+    }
+    Ok(text(word))
+}
+
 fn text(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
 }
@@ -74,7 +87,10 @@ pub(super) fn hello(session: &mut Session, request: &Request) -> Execution {
         match &*upper(request.word(place)) {
             b"AUTH" => return auth(session, request),
             b"SETNAME" if place + 1 < request.len() => {
-                name = Some(text(request.word(place + 1)));
+                match printable(request.word(place + 1)) {
+                    Ok(given) => name = Some(given),
+                    Err(reply) => return reply.into(),
+                }
                 place += 2;
             }
             _ => {
@@ -135,16 +151,18 @@ pub(super) fn client(session: &mut Session, request: &Request) -> Execution {
             if name.is_empty() { Reply::Null.into() } else { Reply::text(name).into() }
         }
         (b"SETNAME", 3) => {
-            let name = text(request.word(2));
-            if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-                return Reply::error("Client names cannot contain spaces, newlines or special characters.")
-                    .into();
-            }
+            let name = match printable(request.word(2)) {
+                Ok(name) => name,
+                Err(reply) => return reply.into(),
+            };
             session.tell(|info| info.name = name);
             Reply::OK.into()
         }
         (b"SETINFO", 4) => {
-            let value = text(request.word(3));
+            let value = match printable(request.word(3)) {
+                Ok(value) => value,
+                Err(reply) => return reply.into(),
+            };
             match &*upper(request.word(2)) {
                 b"LIB-NAME" => session.tell(|info| info.library.0 = value),
                 b"LIB-VER" => session.tell(|info| info.library.1 = value),

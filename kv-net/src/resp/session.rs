@@ -19,6 +19,8 @@ pub(super) const BUCKET_0: &str = "redis";
 pub(super) struct Door {
     pub(super) node: Arc<Node>,
     pub(super) port: u16,
+    /// Most bytes of the values of one reply.
+    pub(super) reply_bytes_max: usize,
     pub(super) started: Instant,
     pub(super) counts: Counts,
     next_id: AtomicU64,
@@ -70,10 +72,11 @@ impl From<Reply> for Execution {
 }
 
 impl Door {
-    pub(super) fn new(node: Arc<Node>, port: u16, commands: usize) -> Self {
+    pub(super) fn new(node: Arc<Node>, port: u16, commands: usize, reply_bytes_max: usize) -> Self {
         Door {
             node,
             port,
+            reply_bytes_max,
             started: Instant::now(),
             counts: Counts::new(commands),
             next_id: AtomicU64::new(1),

@@ -25,8 +25,8 @@ pub enum Expected {
     Pairs(&'static [&'static str]),
     /// The concurrent values of a key, in any order, with their context.
     Values(BTreeSet<Bytes>),
-    /// The first page of a scan over these keys: all of them, unless it says that there are more.
-    Page(BTreeSet<Bytes>),
+    /// The first page of a scan over these keys: all of them, unless it says that there are more and may do so.
+    Page(BTreeSet<Bytes>, bool),
 }
 
 impl Expected {
@@ -51,11 +51,11 @@ impl Expected {
                         && all == *values
                         && found.len() == all.len()
                 }),
-                (Expected::Page(keys), Reply::Array(parts)) => {
+                (Expected::Page(keys, may_go_on), Reply::Array(parts)) => {
                     let [Reply::Bulk(cursor), Reply::Array(found)] = &parts[..] else { return false };
                     let all: BTreeSet<Bytes> = found.iter().filter_map(bulk).collect();
-                    let is_last = cursor == "0";
-                    found.len() == all.len() && if is_last { all == *keys } else { all.is_subset(keys) }
+                    let fits = if cursor == "0" { all == *keys } else { *may_go_on && all.is_subset(keys) };
+                    fits && found.len() == all.len()
                 }
                 _ => false,
             }
@@ -232,7 +232,8 @@ impl Model {
                 let there = self.values.iter().filter(|((bucket, key), values)| {
                     *bucket == self.bucket && key.starts_with(prefix) && !values.is_empty()
                 });
-                Expected::Page(there.map(|((_, key), _)| key.clone()).collect())
+                let count = words.last().is_some_and(|count| count.len() < 2);
+                Expected::Page(there.map(|((_, key), _)| key.clone()).collect(), count)
             }
             b"CONFIG" => Expected::Pairs(&["save"]),
             b"INFO" => Expected::Text,

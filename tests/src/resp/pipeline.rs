@@ -124,7 +124,7 @@ fn command(random: &mut ChaCha8Rng, prefix: &str, place: usize) -> Vec<Bytes> {
         }
         88..95 => about(random, place),
         95..96 => {
-            let count = [&b"1"[..], b"1000000"].choose(random).copied().unwrap_or_default();
+            let count = [&b"5"[..], b"1000000"].choose(random).copied().unwrap_or_default();
             let pattern = format!("{prefix}*").into();
             vec![word(b"SCAN"), word(b"0"), word(b"MATCH"), pattern, word(b"COUNT"), word(count)]
         }

@@ -33,6 +33,7 @@ fn check_key(key: &KeyHistory, violations: &mut Vec<Violation>) {
     let pasts = Pasts::new(key, &dots);
     siblings::check(key, &pasts, violations);
     reads::check(key, &pasts, violations);
+    reads::check_listed(key, &pasts, violations);
     overwrites::check(key, &pasts, violations);
     travel::check(key, &pasts, violations);
 }

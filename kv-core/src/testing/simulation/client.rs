@@ -31,8 +31,8 @@ pub(super) enum What {
     Gets(Vec<usize>),
     /// The keys that are written and the place of the write among those of the key.
     Puts(Vec<(usize, usize)>),
-    /// One key of the bucket that is scanned, and where the scan begins.
-    Scan(usize, ScanPosition),
+    /// One key of the bucket that is scanned, where the scan begins, and whether it is one of values.
+    Scan(usize, ScanPosition, bool),
 }
 
 /// One operation in so many that is no get is a scan.
@@ -106,12 +106,12 @@ impl Client {
             let scan = Scan {
                 from: from.clone(),
                 limit: *random.pick(&[1, 1, 1, 2, 4]),
-                values: true,
+                values: random.below(3) > 0,
                 r: Some(Quorum::Count(r as u8)),
                 timeout_ms: Some(timeout_ms),
                 ..Scan::new(bucket)
             };
-            let current = Current { start_us: now_us, what: What::Scan(first, from), r };
+            let current = Current { start_us: now_us, what: What::Scan(first, from, scan.values), r };
             return Chosen { body: RequestBody::Scan(scan), current, gives_up_us };
         }
         let options = WriteOptions {

@@ -23,6 +23,8 @@ pub(super) struct KeyHistory {
     pub(super) writes: Vec<Write>,
     /// In the order in which they ended.
     pub(super) reads: Vec<Read>,
+    /// Pages of keys without values that showed it. One that does not show it is a read that showed nothing.
+    pub(super) listed: Vec<Listed>,
     pub(super) handed_on: Vec<HandedOn>,
 }
 
@@ -74,6 +76,14 @@ pub(super) enum WriteOutcome {
     Applied(Dot, DotSet),
     /// A delete that found nothing to delete.
     NothingToDelete,
+}
+
+/// A page of keys without values that showed the key.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) start_us: u64,
+    pub(super) end_us: u64,
+    pub(super) r: usize,
 }
 
 /// A get that was answered.

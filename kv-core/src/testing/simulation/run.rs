@@ -193,6 +193,7 @@ impl Simulation {
             by_stamp: plan.buckets[key.bucket].by_stamp,
             writes: Vec::new(),
             reads: Vec::new(),
+            listed: Vec::new(),
             handed_on: Vec::new(),
         });
         let mut world = World {

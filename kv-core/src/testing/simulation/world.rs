@@ -4,7 +4,7 @@ use crate::ids::ClusterId;
 use crate::testing::simulation::client::{Chosen, Client, Current, What, client_header};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, Ticket};
-use crate::testing::simulation::history::{Basis, History, WriteOutcome};
+use crate::testing::simulation::history::{Basis, History, Listed, WriteOutcome};
 use crate::testing::simulation::keys::SimulatedKey;
 use crate::testing::simulation::node::SimulatedNode;
 use crate::wire::{AnswerBody, Request, RequestBody};
@@ -90,7 +90,7 @@ impl World {
         let first = match &current.what {
             What::Gets(keys) => keys[0],
             What::Puts(puts) => puts[0].0,
-            What::Scan(key, _) => *key,
+            What::Scan(key, ..) => *key,
         };
         self.key_operations += match &current.what {
             What::Gets(keys) => keys.len() as u64,
@@ -149,8 +149,9 @@ impl World {
                     self.end_get(index, key, (current.start_us, current.r), result);
                 }
             }
-            (What::Scan(key, from), Some(Some(AnswerBody::Scan(Ok(page))))) => {
-                self.end_scan(index, self.keys[key].bucket, &from, (current.start_us, current.r), page);
+            (What::Scan(key, from, values), Some(Some(AnswerBody::Scan(Ok(page))))) => {
+                let began = (current.start_us, current.r);
+                self.end_scan(index, (self.keys[key].bucket, values), &from, began, page);
             }
             (What::Puts(puts), Some(Some(body))) => {
                 let results = match body {
@@ -180,7 +181,7 @@ impl World {
     fn end_scan(
         &mut self,
         client: usize,
-        bucket: usize,
+        (bucket, has_values): (usize, bool),
         from: &ScanPosition,
         (start_us, r): (u64, usize),
         page: ScanAnswer,
@@ -199,6 +200,11 @@ impl World {
                 continue;
             }
             let entry = entries.next_if(|entry| entry.key == *name);
+            if !has_values && entry.is_some() {
+                let (start_us, end_us) = times;
+                self.history.keys[key].listed.push(Listed { start_us, end_us, r });
+                continue;
+            }
             let values = entry.as_ref().map(|entry| entry.values.as_slice()).unwrap_or_default();
             let read = self.history.read(key, times, r, false, values);
             if let Some(entry) = entry {
@@ -258,7 +264,7 @@ impl World {
 fn describe(body: &RequestBody, current: &Current, history: &History) -> String {
     match &current.what {
         What::Gets(keys) => format!("get of keys {keys:?}, R = {}", current.r),
-        What::Scan(key, from) => format!("scan of the bucket of key {key} from {from}, R = {}", current.r),
+        What::Scan(key, from, _) => format!("scan of the bucket of key {key} from {from}, R = {}", current.r),
         What::Puts(puts) => {
             let many = if puts.len() > 1 { "puts" } else { "put" };
             let writes = puts.iter().map(|(key, place)| {

@@ -1,5 +1,5 @@
 use crate::testing::simulation::check::pasts::{Pasts, Set};
-use crate::testing::simulation::history::{KeyHistory, Read, WriteOutcome};
+use crate::testing::simulation::history::{KeyHistory, Listed, Read, WriteOutcome};
 use crate::testing::simulation::{Check, Violation};
 
 /// A get that starts after an acknowledged write, with R + W > N, meets a replica that has it. So it shows the write or something that
@@ -20,7 +20,7 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
             );
             violations.push(Violation { check, message });
         };
-        let due = due(key, pasts, read);
+        let due = due(key, pasts, (read.start_us, read.r));
         if let Some(write) = first_missing(key, pasts, read, &due) {
             let write = &key.writes[write];
             violated(format!(
@@ -38,12 +38,34 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
     }
 }
 
+/// A page that lists a key says that it has a value: some write of one must be there that nothing which is due has replaced.
+pub(super) fn check_listed(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violation>) {
+    for listed in &key.listed {
+        let due = due(key, pasts, (listed.start_us, listed.r));
+        let may_be_there = key.writes.iter().enumerate().any(|(place, write)| {
+            !write.is_delete
+                && !matches!(write.outcome, WriteOutcome::NotApplied)
+                && write.start_us < listed.end_us
+                && !(0..key.writes.len())
+                    .any(|newer| due.contains(newer) && pasts.certain(newer).contains(place))
+        });
+        if !may_be_there {
+            let Listed { start_us, end_us, r } = listed;
+            let message = format!(
+                "{}: a page with R = {r} from {start_us} to {end_us} us lists it, and it has no value",
+                key.name
+            );
+            violations.push(Violation { check: Check::ReadsAreRegular, message });
+        }
+    }
+}
+
 /// The writes, deletes included, that were acknowledged before the read began, by so many that the read meets one of them.
-fn due(key: &KeyHistory, pasts: &Pasts, read: &Read) -> Set {
+fn due(key: &KeyHistory, pasts: &Pasts, (start_us, r): (u64, usize)) -> Set {
     let mut due = pasts.empty();
     for (place, write) in key.writes.iter().enumerate() {
         let acknowledged = matches!(write.outcome, WriteOutcome::Applied(..));
-        if acknowledged && write.end_us < read.start_us && read.r + write.w > key.replicas {
+        if acknowledged && write.end_us < start_us && r + write.w > key.replicas {
             due.insert(place);
         }
     }

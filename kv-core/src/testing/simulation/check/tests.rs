@@ -34,7 +34,15 @@ fn found(writes: Vec<Write>, reads: Vec<Read>) -> Vec<Check> {
 }
 
 fn found_where(by_stamp: bool, writes: Vec<Write>, reads: Vec<Read>) -> Vec<Check> {
-    let key = KeyHistory { name: "key".into(), replicas: 3, by_stamp, writes, reads, handed_on: Vec::new() };
+    let key = KeyHistory {
+        name: "key".into(),
+        replicas: 3,
+        by_stamp,
+        writes,
+        reads,
+        listed: Vec::new(),
+        handed_on: Vec::new(),
+    };
     check_history(&History::new(vec![key])).into_iter().map(|violation| violation.check).collect()
 }
 
@@ -115,6 +123,7 @@ fn a_record_that_did_not_travel_whole_is_found() {
             by_stamp: false,
             writes: writes(),
             reads,
+            listed: Vec::new(),
             handed_on,
         };
         let violations = check_history(&History::new(vec![key]));

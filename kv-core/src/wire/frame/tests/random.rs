@@ -175,7 +175,11 @@ fn range_answer() -> impl Strategy<Value = RangeAnswer> {
         blob().prop_map(RangeState::Record),
         Just(RangeState::Unsure),
     ];
-    let entry = (key(), state).prop_map(|(key, state)| RangeEntry { key, state });
+    let entry = (any::<u64>(), key(), state).prop_map(|(token, key, state)| RangeEntry {
+        token: Token(token),
+        key,
+        state,
+    });
     let page = (vec(entry, 0..5), option::of(position()));
     prop_oneof![
         page.prop_map(|(entries, next)| RangeAnswer::Page(RangePage { entries, next })),

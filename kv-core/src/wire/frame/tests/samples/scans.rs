@@ -31,7 +31,7 @@ fn position() -> ScanPosition {
 pub(super) fn range_page() -> RangePage {
     let states =
         [RangeState::Digest(17, true), RangeState::Record(Bytes::from_static(b"record")), RangeState::Unsure];
-    let entries = states.map(|state| RangeEntry { key: key("k"), state });
+    let entries = states.map(|state| RangeEntry { token: Token(300), key: key("k"), state });
     RangePage { entries: entries.to_vec(), next: Some(position()) }
 }
 
