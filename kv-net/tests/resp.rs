@@ -9,7 +9,9 @@ use kv_core::ids::NodeId;
 use kv_core::key::Key;
 use kv_core::layout::Member;
 use kv_core::limits::Limits;
+use kv_core::partitioner::{OrderedPartitioner, Xxh3Partitioner};
 use kv_core::storage::MemoryStorage;
+use kv_core::view::Plugins;
 use kv_net::resp::{RespListener, RespOptions, RespServer};
 use kv_net::transport::{AddressBook, Identity, LocalNetwork};
 use kv_net::{Node, NodeConfig};
@@ -23,12 +25,16 @@ struct Served {
 }
 
 async fn serve(count: u64) -> Served {
+    serve_with(count, Plugins::new(Xxh3Partitioner)).await
+}
+
+async fn serve_with(count: u64, plugins: Plugins) -> Served {
     let network = LocalNetwork::new();
     let members: Vec<Member> = (1..=count).map(|id| Member::new(NodeId(id), id.to_string())).collect();
     let mut nodes = Vec::new();
     for member in &members {
-        let config =
-            NodeConfig { members: members.clone(), ..NodeConfig::new(member.id, MemoryStorage::new()) };
+        let (members, plugins) = (members.clone(), plugins.clone());
+        let config = NodeConfig { members, plugins, ..NodeConfig::new(member.id, MemoryStorage::new()) };
         let identity = Arc::new(Identity::node(member.id, None));
         let transport = network.join(member.id);
         let node = Node::start(config, transport, identity, Arc::new(AddressBook::new())).await.unwrap();
@@ -397,6 +403,28 @@ async fn a_scan_for_more_than_a_page_may_have_gets_on() {
     }
     let (keys, pages) = scan_all(&mut client, "COUNT 1000000000").await;
     assert_eq!((keys.len(), pages), (101_000, 2));
+}
+
+#[tokio::test]
+async fn keys_in_their_order_are_scanned_although_many_share_a_cursor() {
+    // Keys that begin with the same seven bytes share a cursor, here a third of all.
+    let served = serve_with(3, Plugins::new(OrderedPartitioner::new::<&[u8]>([]).unwrap())).await;
+    let mut client = Connection::to(&served).await;
+    for name in ["client:", "user:", "zebra:"] {
+        let pairs: String = (0..700).map(|number| format!(" {name}{number:03} v")).collect();
+        assert_eq!(client.say(&format!("MSET{pairs}")).await, "+OK");
+    }
+    for options in ["MATCH client:*", "MATCH client:* COUNT 1000", "COUNT 1 MATCH client:*"] {
+        let (mut keys, pages) = scan_all(&mut client, options).await;
+        keys.dedup();
+        assert_eq!(keys.len(), 700, "{options}");
+        assert!(pages <= 3, "{options}: {pages} pages");
+    }
+    assert_eq!(scan_all(&mut client, "MATCH *5").await.0.len(), 210);
+    assert_eq!(scan_all(&mut client, "MATCH nothing:*").await.0.len(), 0);
+    let (mut keys, _) = scan_all(&mut client, "").await;
+    keys.dedup();
+    assert_eq!(keys.len(), 2_100);
 }
 
 #[tokio::test]

@@ -14,5 +14,6 @@ mod lives;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod puts;
+mod ranges;
 mod scans;
 mod store;
