@@ -82,7 +82,7 @@ proptest! {
         let view = view();
         let keys: BTreeSet<(Token, Key)> =
             keys.into_iter().map(|(token, key)| (Token(token), Key::try_from(&*key).unwrap())).collect();
-        let is_live = |key: &Key| key.as_bytes().len() % live == 0;
+        let is_live = |key: &Key| key.as_bytes().len().is_multiple_of(live);
         let store = store(&view, &keys, is_live);
         let mut item = RangeItem {
             last: Token(last),
