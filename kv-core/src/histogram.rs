@@ -6,6 +6,31 @@ pub const MICROSECONDS: &[u64] = &[
     2_500_000, 5_000_000, 10_000_000,
 ];
 
+/// Bounds for times in nanoseconds, from 250 ns to 10 s.
+pub const NANOSECONDS: &[u64] = &[
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    1_000_000_000,
+    10_000_000_000,
+];
+
 /// Bounds for how many concurrent values a key has: none, one, two, three, up to eight, more.
 pub const VALUES: &[u64] = &[0, 1, 2, 3, 8];
 

@@ -4,18 +4,33 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::oneshot;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use kv_net::Node;
 use kv_net::metrics::{self, Figures};
 use kv_net::resp::RespMeter;
+
+/// Connections at a time; more wait.
+const CONNECTIONS_MAX: usize = 128;
+
+/// Longest that the head of a request may take, and a connection as a whole.
+const HEADERS_MAX: Duration = Duration::from_secs(5);
+const CONNECTION_MAX: Duration = Duration::from_secs(60);
+
+/// Longest that requests under way may take when the node stops.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the admin interface knows.
 #[derive(Debug)]
@@ -53,7 +68,7 @@ pub(crate) struct AdminListener {
 #[derive(Debug)]
 pub(crate) struct Admin {
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl AdminListener {
@@ -77,10 +92,7 @@ impl AdminListener {
             .route("/metrics", get(metrics))
             .with_state(state);
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener, router).with_graceful_shutdown(async {
-            let _ = stopped.await;
-        });
-        Ok(Admin { stop, serving: tokio::spawn(async { serve.await }) })
+        Ok(Admin { stop, serving: tokio::spawn(accept(listener, router, stopped)) })
     }
 }
 
@@ -90,6 +102,38 @@ impl Admin {
         drop(self.stop);
         let _ = self.serving.await;
     }
+}
+
+/// Serves connections: not more at a time, and none for longer, than leaves room for peers and clients.
+async fn accept(listener: tokio::net::TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let room = room.clone().acquire_owned().await;
+            (listener.accept().await, room)
+        };
+        let (accepted, room) = tokio::select! {
+            next = next => next,
+            _ = &mut stopped => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Too many open files, mostly.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
+            drop(room);
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(GRACE, connections.shutdown()).await;
 }
 
 async fn ready(State(state): State<Arc<AdminState>>) -> Response {

@@ -46,6 +46,11 @@ impl<T> Many<T> {
         }
     }
 
+    /// Whether a scan asked for it.
+    pub(super) fn is_of_scan(&self) -> bool {
+        matches!(self.asker, Asker::Scan(_))
+    }
+
     /// Takes in how the key at `index` ended, and says whether it was the last.
     pub(super) fn take(&mut self, index: usize, part: Part) -> bool {
         let fresh = match (&mut self.parts, part) {

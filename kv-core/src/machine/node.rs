@@ -237,7 +237,10 @@ impl<T> NodeMachine<T> {
             Next::EndGet(result) => {
                 if let Some(waiter) = operation.waiter.take() {
                     self.waiting -= 1;
-                    self.stats.get_us.observe(now.monotonic_us.saturating_sub(operation.begun_us));
+                    let took_us = now.monotonic_us.saturating_sub(operation.begun_us);
+                    if !self.is_of_scan(&waiter) {
+                        self.stats.get_us.observe(took_us);
+                    }
                     self.end_get((view, now), waiter, result, outbox);
                 }
             }

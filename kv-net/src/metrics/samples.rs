@@ -6,6 +6,7 @@ use crate::metrics::metric::Metric;
 
 /// Microseconds in a second: what histograms of times count in, and what metrics tell.
 const MICROSECONDS_IN_SECOND: f64 = 1e6;
+const NANOSECONDS_IN_SECOND: f64 = 1e9;
 
 /// Writes the samples of one metric. A metric without any leaves no trace in the text.
 pub(super) struct Samples<'a> {
@@ -44,6 +45,11 @@ impl<'a> Samples<'a> {
     /// The samples of a histogram of microseconds, in seconds.
     pub(super) fn seconds(&mut self, histogram: &Histogram) {
         self.scaled(histogram, MICROSECONDS_IN_SECOND);
+    }
+
+    /// The samples of a histogram of nanoseconds, in seconds.
+    pub(super) fn fine_seconds(&mut self, histogram: &Histogram) {
+        self.scaled(histogram, NANOSECONDS_IN_SECOND);
     }
 
     fn scaled(&mut self, histogram: &Histogram, unit: f64) {

@@ -54,7 +54,7 @@ metrics! {
     "kv_get_duration_seconds" Histogram [] "From the beginning of a get to its answer or failure, at its coordinator; without gets that one record of this node answered where they arrived.",
         |from, to| to.seconds(&from.node.machine.get_us);
     "kv_local_get_sampled_duration_seconds" Histogram [] "The same for gets that one record of this node answered where they arrived, about one of 64: _count is not how many there were.",
-        |from, to| to.seconds(&from.node.local_gets.sampled_us);
+        |from, to| to.fine_seconds(&from.node.local_gets.sampled_ns);
     "kv_put_duration_seconds" Histogram [] "From the beginning of a put or delete to its answer or failure, at its coordinator.",
         |from, to| to.seconds(&from.node.machine.put_us);
     "kv_scan_duration_seconds" Histogram [] "From the beginning of a page of a scan to its answer or failure, at its coordinator.",
@@ -69,7 +69,7 @@ metrics! {
     "kv_commit_keys" Histogram [] "How many keys each commit of the writer was about.",
         |from, to| to.histogram(&from.node.commits.keys);
     "kv_commit_duration_seconds" Histogram [] "How long each commit took in the storage engine, also those that failed.",
-        |from, to| to.seconds(&from.node.commits.us);
+        |from, to| to.fine_seconds(&from.node.commits.ns);
     "kv_commit_bytes_total" Counter [] "Bytes of keys and values that the writer stored.",
         |from, to| to.one(from.node.commits.bytes);
     "kv_commit_failures_total" Counter ["outcome"] "Commits that failed: not_written stored nothing; after unknown the node stops.",

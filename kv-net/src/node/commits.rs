@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kv_core::histogram::{Histogram, KEYS, MICROSECONDS};
+use kv_core::histogram::{Histogram, KEYS, NANOSECONDS};
 use kv_core::storage::CommitError;
 
 /// What the commits of a node's writer came to.
@@ -8,8 +8,8 @@ use kv_core::storage::CommitError;
 pub struct CommitFigures {
     /// Keys that each commit was about.
     pub keys: Histogram,
-    /// Microseconds that each took, also those that failed.
-    pub us: Histogram,
+    /// Nanoseconds that each took, also those that failed.
+    pub ns: Histogram,
     /// Bytes of keys and values that were stored.
     pub bytes: u64,
     /// Commits of which nothing was stored.
@@ -22,7 +22,7 @@ impl CommitFigures {
     pub(super) fn new() -> Self {
         CommitFigures {
             keys: Histogram::new(KEYS),
-            us: Histogram::new(MICROSECONDS),
+            ns: Histogram::new(NANOSECONDS),
             bytes: 0,
             not_written: 0,
             unknown: 0,
@@ -38,7 +38,7 @@ impl CommitFigures {
         result: &Result<(), CommitError>,
     ) {
         self.keys.observe(keys as u64);
-        self.us.observe(took.as_micros() as u64);
+        self.ns.observe(took.as_nanos() as u64);
         match result {
             Ok(()) => self.bytes += bytes as u64,
             Err(CommitError::NotWritten(_)) => self.not_written += 1,

@@ -3,7 +3,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{NodeId, TraceId};
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
@@ -159,7 +158,7 @@ impl Shared {
         let frame = encode_request(&Request { header, body });
         let sent = frame.len();
         let result = self.transport.call(peer, frame, deadline).await;
-        self.peer_states.note(peer, sent, result.as_ref().ok().map(Bytes::len));
+        self.peer_states.note(peer, sent, &result);
         let answer = decode_answer(&result?)
             .map_err(|error| CallError::NoAnswer(error.kind(), error.message().to_string()))?;
         self.door(live).hear(Sender::Peer(peer), &answer.header, self.now());

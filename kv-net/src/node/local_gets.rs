@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use kv_core::histogram::{Histogram, MICROSECONDS, VALUES};
+use kv_core::histogram::{Histogram, NANOSECONDS, VALUES};
 use parking_lot::Mutex;
 
 /// One of so many gets is measured: two looks at the clock for each would be a good part of what such a get costs.
@@ -29,7 +29,7 @@ struct Shard {
     by_values: [AtomicU64; VALUES.len() + 1],
     /// Values that those with more than three showed.
     many_values: AtomicU64,
-    sampled_us: Mutex<Histogram>,
+    sampled_ns: Mutex<Histogram>,
 }
 
 /// What the gets that were answered where they arrived came to.
@@ -37,8 +37,8 @@ struct Shard {
 pub struct LocalGetFigures {
     /// How many concurrent values each showed; their number is that of the gets.
     pub values: Histogram,
-    /// Microseconds that one of 64 took.
-    pub sampled_us: Histogram,
+    /// Nanoseconds that one of 64 took.
+    pub sampled_ns: Histogram,
 }
 
 impl LocalGets {
@@ -46,7 +46,7 @@ impl LocalGets {
         LocalGets(std::array::from_fn(|_| Shard {
             by_values: Default::default(),
             many_values: AtomicU64::new(0),
-            sampled_us: Mutex::new(Histogram::new(MICROSECONDS)),
+            sampled_ns: Mutex::new(Histogram::new(NANOSECONDS)),
         }))
     }
 
@@ -68,15 +68,15 @@ impl LocalGets {
             shard.many_values.fetch_add(values as u64, Ordering::Relaxed);
         }
         if let Some(begun) = begun {
-            shard.sampled_us.lock().observe(begun.elapsed().as_micros() as u64);
+            shard.sampled_ns.lock().observe(begun.elapsed().as_nanos() as u64);
         }
     }
 
     pub(super) fn figures(&self) -> LocalGetFigures {
-        let mut sampled_us = Histogram::new(MICROSECONDS);
+        let mut sampled_ns = Histogram::new(NANOSECONDS);
         let (mut counts, mut many_values) = ([0; VALUES.len() + 1], 0);
         for shard in &self.0 {
-            sampled_us.merge(&shard.sampled_us.lock());
+            sampled_ns.merge(&shard.sampled_ns.lock());
             for (count, more) in counts.iter_mut().zip(&shard.by_values) {
                 *count += more.load(Ordering::Relaxed);
             }
@@ -84,7 +84,7 @@ impl LocalGets {
         }
         LocalGetFigures {
             values: Histogram::of(VALUES, &counts, exact_values(&counts) + many_values),
-            sampled_us,
+            sampled_ns,
         }
     }
 }
@@ -134,6 +134,6 @@ mod tests {
         }
         let figures = gets.figures();
         assert_eq!(figures.values, expected);
-        assert_eq!(figures.sampled_us.count(), 2 * 2 * SHARDS as u64);
+        assert_eq!(figures.sampled_ns.count(), 2 * 2 * SHARDS as u64);
     }
 }

@@ -188,7 +188,13 @@ impl Node {
     /// What is wrong with the command as a whole.
     pub async fn get_many(&self, get: GetMany) -> Result<Vec<Result<GetAnswer, Error>>, Error> {
         let span = self.shared.tracer.operation("get_many", &get.bucket);
-        let (live, gets) = self.prepare(|live| prepare::get_many(&live.view, get))?;
+        let (live, gets) = match self.prepare(|live| prepare::get_many(&live.view, get)) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                span.end(|| error.kind().name());
+                return Err(error);
+            }
+        };
         let gets = prepare::traced_gets(gets, span.trace());
         let result = match self.run(&live, |ticket| Event::GetMany(ticket, gets)).await {
             Some(Outcome::GetMany(results)) => Ok(results),
@@ -206,7 +212,13 @@ impl Node {
     pub async fn put_many(&self, put: PutMany) -> Result<Vec<PutResult>, Error> {
         let span = self.shared.tracer.operation("put_many", &put.bucket);
         let (count, now) = (put.puts.len(), self.shared.now());
-        let (live, puts) = self.prepare(|live| prepare::put_many(&live.view, &live.peers, now, put))?;
+        let (live, puts) = match self.prepare(|live| prepare::put_many(&live.view, &live.peers, now, put)) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                span.end(|| error.kind().name());
+                return Err(error);
+            }
+        };
         let puts = prepare::traced_puts(puts, span.trace());
         let results = match self.run_at(now, &live, |ticket| Event::PutMany(ticket, puts)).await {
             Some(Outcome::PutMany(results)) => results,
@@ -224,7 +236,13 @@ impl Node {
     /// What is wrong with the command, or why too few replicas answered.
     pub async fn scan(&self, scan: Scan) -> Result<ScanAnswer, Error> {
         let span = self.shared.tracer.operation("scan", &scan.bucket);
-        let (live, scan) = self.prepare(|live| prepare::scan(&live.view, scan))?;
+        let (live, scan) = match self.prepare(|live| prepare::scan(&live.view, scan)) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                span.end(|| error.kind().name());
+                return Err(error);
+            }
+        };
         let scan = scan.traced(span.trace());
         let result = match self.run(&live, |ticket| Event::Scan(ticket, scan)).await {
             Some(Outcome::Scan(result)) => result,

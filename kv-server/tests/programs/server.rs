@@ -155,3 +155,30 @@ fn three_nodes_of_static_members_make_a_cluster() {
     until("all ready", || nodes.iter().all(|node| node.http("/ready").starts_with("HTTP/1.1 200")));
     assert_eq!(nodes[2].kv(&["get", "k", "--r", "all"]).with_code(0).out, "v");
 }
+
+#[test]
+fn who_never_finishes_a_request_to_the_admin_port_holds_nothing_up() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let node = Node::start(&data, &[]);
+    let slow = || {
+        let mut stream = std::net::TcpStream::connect(&node.admin).unwrap();
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: ").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    // More than are served at a time: the others are served once the first have run out of time.
+    let mut streams: Vec<_> = (0..200).map(|_| slow()).collect();
+    let begun = Instant::now();
+    until("an answer", || node.http("/health").starts_with("HTTP/1.1 200"));
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    let mut said = Vec::new();
+    streams[0].read_to_end(&mut said).unwrap();
+
+    let _another = slow();
+    let begun = Instant::now();
+    let stopped = node.stop().with_code(0);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}: {stopped:?}", begun.elapsed());
+    let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
+    assert!(!log.contains("cut off"), "{log}");
+}

@@ -1,6 +1,6 @@
 use crate::command::{GetAnswer, PutResult, ScanAnswer};
 use crate::error::Error;
-use crate::machine::many::{Asker, Part};
+use crate::machine::many::{Asker, Many, Part};
 use crate::machine::node::NodeMachine;
 use crate::machine::operation::Waiter;
 use crate::machine::outbox::Outbox;
@@ -16,12 +16,22 @@ impl<T> NodeMachine<T> {
         result: Result<GetAnswer, Error>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        self.stats.get_ended(&result);
+        if !self.is_of_scan(&waiter) {
+            self.stats.get_ended(&result);
+        }
         match waiter {
             Waiter::Ticket(ticket) => {
                 outbox.effect(Effect::Complete { ticket, outcome: Outcome::Get(result) });
             }
             Waiter::Part(many, index) => self.end_part(at, many, index, Part::Get(result), outbox),
+        }
+    }
+
+    /// Whether nobody asked for it but a scan, in which replicas differ.
+    pub(super) fn is_of_scan(&self, waiter: &Waiter<T>) -> bool {
+        match waiter {
+            Waiter::Ticket(_) => false,
+            Waiter::Part(many, _) => self.manies.get(many).is_some_and(Many::is_of_scan),
         }
     }
 
