@@ -184,7 +184,8 @@ impl<T> NodeMachine<T> {
             return self.end_scan(ticket, Err(error), outbox);
         }
         let deadline_us = at.1.monotonic_us + scan.timeout_us;
-        let op = self.insert(at.1, Waiter::Ticket(ticket), Work::Scan(ScanWork::new(scan)), deadline_us);
+        let op =
+            self.insert(at.1, Waiter::Ticket(ticket), Work::Scan(Box::new(ScanWork::new(scan))), deadline_us);
         self.with_scan(at, op, outbox, |scan, step, outbox| {
             scan.begin(step, outbox);
             ScanStep::Wait
@@ -210,7 +211,11 @@ impl<T> NodeMachine<T> {
         let op = OpId(self.last_op);
         let hedge_us = now.monotonic_us + self.limits.hedge_delay_ms * 1_000;
         self.timers.add(deadline_us, op);
-        if hedge_us < deadline_us {
+        let hedges = match &work {
+            Work::Get(_) | Work::Scan(_) => true,
+            Work::Put(put) => put.reads(),
+        };
+        if hedges && hedge_us < deadline_us {
             self.timers.add(hedge_us, op);
         }
         self.waiting += 1;

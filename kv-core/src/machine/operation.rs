@@ -30,7 +30,7 @@ pub(super) struct Operation<T> {
 pub(super) enum Work {
     Get(GetWork),
     Put(PutWork),
-    Scan(ScanWork),
+    Scan(Box<ScanWork>),
 }
 
 /// What a step of an operation comes to, beside its effects.

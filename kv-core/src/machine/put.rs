@@ -38,7 +38,7 @@ pub(super) struct PutWork {
 #[derive(Debug)]
 enum Phase {
     /// Reads what is overwritten.
-    Reading(ReadQuorum),
+    Reading(Box<ReadQuorum>),
     /// Merges what was read.
     Resolving,
     /// Waits for the writer.
@@ -77,9 +77,11 @@ impl PutWork {
         let owners = put.target.owners.len();
         let (phase, context) = match put.basis {
             Basis::Read(needed) if mutants::on(Mutant::OverwriteReadsOneReplica) => {
-                (Phase::Reading(ReadQuorum::new(needed.min(1), owners)), Context::default())
+                (Phase::Reading(Box::new(ReadQuorum::new(needed.min(1), owners))), Context::default())
             }
-            Basis::Read(needed) => (Phase::Reading(ReadQuorum::new(needed, owners)), Context::default()),
+            Basis::Read(needed) => {
+                (Phase::Reading(Box::new(ReadQuorum::new(needed, owners))), Context::default())
+            }
             Basis::Given(context) => (Phase::Minting, context),
         };
         PutWork {
@@ -308,6 +310,11 @@ impl PutWork {
         if let Phase::Reading(quorum) = &mut self.phase {
             step.read_more(&self.target, quorum, 1, outbox);
         }
+    }
+
+    /// Whether it begins with a read.
+    pub(super) fn reads(&self) -> bool {
+        matches!(self.phase, Phase::Reading(_))
     }
 
     pub(super) fn deadline(&mut self) -> PutStep {

@@ -11,14 +11,20 @@ pub(super) struct Timers {
     slots: BTreeMap<u64, Vec<(u64, OpId)>>,
     /// Those that are due, the latest first.
     due: Vec<(u64, OpId)>,
+    /// Slots that were emptied, for those to come.
+    spare: Vec<Vec<(u64, OpId)>>,
 }
+
+/// Emptied slots that are kept.
+const SPARE_MAX: usize = 64;
 
 /// Microseconds of a slot, as a power of two.
 const SLOT_BITS: u32 = 10;
 
 impl Timers {
     pub(super) fn add(&mut self, at_us: u64, op: OpId) {
-        self.slots.entry(at_us >> SLOT_BITS).or_default().push((at_us, op));
+        let slot = self.slots.entry(at_us >> SLOT_BITS);
+        slot.or_insert_with(|| self.spare.pop().unwrap_or_default()).push((at_us, op));
     }
 
     /// When the first is due.
@@ -35,11 +41,15 @@ impl Timers {
             let number = *slot.key();
             let mut timers = slot.remove();
             timers.sort_unstable_by(|one, other| other.cmp(one));
-            self.due = timers.split_off(timers.partition_point(|(at, _)| *at > now_us));
+            let first = timers.partition_point(|(at, _)| *at > now_us);
+            self.due.extend(timers.drain(first..));
             if !timers.is_empty() {
                 // The rest of a slot that has only begun.
                 self.slots.insert(number, timers);
                 break;
+            }
+            if self.spare.len() < SPARE_MAX {
+                self.spare.push(timers);
             }
         }
         self.due.pop().map(|(_, op)| op)

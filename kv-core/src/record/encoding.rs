@@ -139,7 +139,7 @@ pub(super) fn decode_checked(bytes: &[u8], whole: Option<&Bytes>) -> Result<Reco
     reader.slice(HEADER_BYTES)?;
     // A version takes at least 19 bytes: dot 10, stamp 1, flags 1, past 1 and so on; 12 is a safe floor.
     let count = reader.count(12)?;
-    let mut versions: SmallVec<[Version; 1]> = SmallVec::with_capacity(count);
+    let mut versions: SmallVec<[Version; 2]> = SmallVec::with_capacity(count);
     for _ in 0..count {
         versions.push(decode_version(&mut reader, whole)?);
     }

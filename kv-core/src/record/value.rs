@@ -12,7 +12,8 @@ use crate::resolver::{Candidate, ConflictResolver};
 /// those that the bucket's resolver does not keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    versions: SmallVec<[Version; 1]>,
+    /// Room for what is there and what replaces it.
+    versions: SmallVec<[Version; 2]>,
 }
 
 impl Record {
@@ -22,7 +23,7 @@ impl Record {
     }
 
     /// A record of versions that are ascending by dot; `None` if they are not.
-    pub(super) fn from_ascending(versions: SmallVec<[Version; 1]>) -> Option<Self> {
+    pub(super) fn from_ascending(versions: SmallVec<[Version; 2]>) -> Option<Self> {
         let ascending = versions.windows(2).all(|pair| match pair {
             [a, b] => a.dot < b.dot,
             _ => true,
