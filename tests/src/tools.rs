@@ -48,7 +48,7 @@ pub async fn is_missing(program: &str, arguments: &[&str], packages: &str) -> bo
     if run(program, arguments, b"").await.is_ok_and(|outcome| outcome.code == Some(0)) {
         return false;
     }
-    let message = format!("NOT RUN: {program} {arguments:?} does not work: apt-get install {packages}");
+    let message = format!("not run: {program} {arguments:?} does not work: apt-get install {packages}");
     assert!(std::env::var_os("KV_FULL_TESTS").is_none(), "{message}");
     eprintln!("{message}");
     true

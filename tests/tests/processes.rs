@@ -43,7 +43,7 @@ async fn clients_that_send_slowly_cost_little_and_hold_nobody_up() {
 #[tokio::test]
 async fn real_data_is_read_back_as_it_was_put_although_a_node_was_killed_meanwhile() {
     if unihan::files().is_empty() {
-        let message = "NOT RUN: the Unihan database is missing: apt-get install unicode-data bzip2";
+        let message = "not run: the Unihan database is missing: apt-get install unicode-data bzip2";
         assert!(std::env::var_os("KV_FULL_TESTS").is_none(), "{message}");
         eprintln!("{message}");
         return;

@@ -52,6 +52,7 @@ pub(super) async fn run(
     let begun = Exported {
         bucket: arguments.bucket.clone(),
         prefix: arguments.prefix.clone().into_bytes(),
+        writing: format!("{format:?}{}", if arguments.hex { " --hex" } else { "" }).to_lowercase(),
         ..Exported::default()
     };
     let exported = if arguments.resume { resumed(saved.as_ref(), begun)? } else { begun };
@@ -112,6 +113,12 @@ fn resumed(saved: Option<&Saved>, begun: Exported) -> Result<Exported, Failure> 
         return Err(Failure::Invalid(format!(
             "the export that stopped was of bucket '{}' and another set of keys cannot go on in its file",
             before.bucket
+        )));
+    }
+    if before.writing != begun.writing {
+        return Err(Failure::Invalid(format!(
+            "the export that stopped wrote {}, not {}: give it the same options",
+            before.writing, begun.writing
         )));
     }
     Ok(before)

@@ -1,10 +1,12 @@
 //! `kv import`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use kv_core::bucket::Quorum;
 use kv_core::command::Scan;
+use kv_core::error::Error;
 use serde_json::json;
 
 use super::describe::error_json;
@@ -15,7 +17,8 @@ use crate::console::complain;
 use crate::exit::Exit;
 use crate::text::{format_count, printable, to_hex};
 use crate::transfer::{
-    FileSource, Format, Import, ImportError, Imported, Mark, Progress, RedisSource, Saved, SourceError,
+    Exported, FileSource, Format, Import, ImportError, ImportState, Imported, Mark, Progress, RedisSource,
+    Saved, SourceError,
 };
 
 #[derive(Debug, Clone, Args)]
@@ -69,47 +72,76 @@ pub(super) async fn run(
     // A cluster that is not there, or a bucket, is better said before anything is read.
     session.client.scan(Scan::new(&*bucket).with_limit(1)).await?;
     let saved = saved(arguments);
-    let mark = if arguments.resume { resumed(saved.as_ref())? } else { Mark::default() };
-    let before = mark.clone();
-    let import = |progress, by_position| Import {
+    let begun = ImportState { bucket: bucket.clone(), ..ImportState::default() };
+    let before = match arguments.resume {
+        true => resumed(saved.as_ref(), &bucket)?,
+        false => begun.clone(),
+    };
+    let import = |progress, state: ImportState| Import {
         client: session.client.clone(),
         bucket: bucket.clone(),
         w: arguments.w,
         rate: arguments.rate,
-        saved,
+        saved: saved.clone(),
         progress,
-        by_position,
-        mark: mark.clone(),
+        file: arguments.file.clone().filter(|file| file.as_os_str() != "-"),
+        state,
     };
-    let ended = match (&arguments.from, &arguments.file) {
+    let (before, (imported, ended)) = match (&arguments.from, &arguments.file) {
         (Some(url), _) => {
-            let (url, at) = (url.clone(), mark.clone());
+            let (url, at) = (url.clone(), before.mark.clone());
             let connected = tokio::task::spawn_blocking(move || {
                 let mut source = RedisSource::connect(&url, at)?;
-                let count = crate::transfer::Source::count(&mut source);
-                Ok::<_, String>((source, count))
+                let (life, count) = (source.life()?, crate::transfer::Source::count(&mut source));
+                Ok::<_, String>((source, life, count))
             });
             let connected = connected.await.map_err(|error| Failure::other(error.to_string()))?;
-            let (source, count) = connected.map_err(Failure::other)?;
+            let (mut source, life, count) = connected.map_err(Failure::other)?;
+            let mut state = before;
+            if arguments.resume && state.reading != life {
+                complain("kv: the Redis was started again since: the import begins anew");
+                source.rewind();
+                state = begun;
+            }
+            state.reading = life;
             let progress = Progress::new("copied", count, false, output.is_json());
-            import(progress, false).run(source).await
+            (state.clone(), import(progress, state).run(source).await)
         }
         (None, Some(file)) => {
             let format = arguments.format.or_else(|| Format::of(file)).unwrap_or(Format::Jsonl);
             let columns = (arguments.key_column.as_deref(), arguments.value_column.as_deref());
-            let source = FileSource::open(file, format, columns, mark.clone(), arguments.skip_bad);
+            let reading = format!("{format:?} {columns:?}");
+            if arguments.resume {
+                is_the_same(file, &reading, &before)?;
+            } else if saved
+                .as_ref()
+                .is_some_and(|saved| saved.read::<Exported>().is_ok_and(|of| of.is_some()))
+            {
+                let file = file.display();
+                return Err(Failure::Invalid(format!(
+                    "{file} is an export that is not whole: finish it with kv export --resume, or remove {file}.progress"
+                )));
+            }
+            let state = ImportState { reading, ..before };
+            let source = FileSource::open(file, format, columns, state.mark.clone(), arguments.skip_bad);
             let source = source.map_err(Failure::Invalid)?;
             let progress = Progress::new("written", FileSource::length(file), true, output.is_json());
-            import(progress, true).run(source).await
+            (state.clone(), import(progress, state).run(source).await)
         }
         (None, None) => return Err(Failure::Invalid("name a file, or a Redis with --from".into())),
     };
-    let imported = ended.map_err(|error| stopped(error, arguments))?;
-    report(&imported, &before, output)?;
-    let agree = match imported.source_keys {
-        Some(keys) => compare(keys, &imported, &bucket, session, output).await?,
-        None => true,
+    if let Err(error) = ended {
+        for (key, refused) in &imported.refused {
+            complain(&format!("kv: refused: {}: {refused}", printable(key.as_bytes())));
+        }
+        return Err(stopped(error, saved.is_some()));
+    }
+    let compared = match &arguments.from {
+        Some(_) => Some(compare(&imported, &bucket, session).await),
+        None => None,
     };
+    report(&imported, &before.mark, compared.as_ref(), output)?;
+    let agree = compared.is_none_or(|compared| compared.agree);
     Ok(if imported.refused_count == 0 && agree { Exit::Done } else { Exit::Failed })
 }
 
@@ -128,17 +160,43 @@ fn saved(arguments: &Arguments) -> Option<Saved> {
     }
 }
 
-fn resumed(saved: Option<&Saved>) -> Result<Mark, Failure> {
+fn resumed(saved: Option<&Saved>, bucket: &str) -> Result<ImportState, Failure> {
     let saved = saved.ok_or_else(|| Failure::Invalid("standard input cannot be resumed".into()))?;
-    let mark = saved.read().map_err(Failure::other)?;
-    mark.ok_or_else(|| {
+    let state: Option<ImportState> = saved.read().map_err(Failure::other)?;
+    let state = state.ok_or_else(|| {
         let path = saved.path().display();
         Failure::Invalid(format!("there is nothing to resume: {path} is not there"))
-    })
+    })?;
+    if state.bucket != bucket {
+        return Err(Failure::Invalid(format!(
+            "the import that stopped went into bucket '{}', not '{bucket}': name that one, or begin anew without --resume",
+            state.bucket
+        )));
+    }
+    Ok(state)
 }
 
-fn stopped(error: ImportError, arguments: &Arguments) -> Failure {
-    if saved(arguments).is_some() {
+/// Refuses to go on in a file that is another one, or is read in another way.
+fn is_the_same(file: &Path, reading: &str, state: &ImportState) -> Result<(), Failure> {
+    let name = file.display();
+    if state.reading != reading {
+        return Err(Failure::Invalid(format!(
+            "the import that stopped read {name} as {}, not as {reading}: give it the same options, or begin anew without --resume",
+            state.reading
+        )));
+    }
+    let before = FileSource::before(file, state.mark.position);
+    let before = before.map_err(|error| Failure::Invalid(format!("cannot read {name}: {error}")))?;
+    if before.as_deref() != Some(&state.before) {
+        return Err(Failure::Invalid(format!(
+            "{name} is not the file of the import that stopped, or was changed: begin anew without --resume"
+        )));
+    }
+    Ok(())
+}
+
+fn stopped(error: ImportError, is_resumable: bool) -> Failure {
+    if is_resumable {
         complain("kv: the import stopped; what came before is written, go on with --resume");
     }
     match error {
@@ -146,11 +204,17 @@ fn stopped(error: ImportError, arguments: &Arguments) -> Failure {
         ImportError::Source(SourceError::Broken(message)) | ImportError::File(message) => {
             Failure::Other(message)
         }
-        ImportError::Cluster(error) => error.into(),
+        // Not as an error of the cluster: those say that nothing was written.
+        ImportError::Cluster(error) => Failure::Other(error.to_string()),
     }
 }
 
-fn report(imported: &Imported, before: &Mark, output: &mut Output) -> Result<(), Failure> {
+fn report(
+    imported: &Imported,
+    before: &Mark,
+    compared: Option<&Compared>,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let Imported { mark, written, refused, refused_count, pace, .. } = imported;
     let mut text = format!("{} keys imported {pace}", format_count(*written));
     if before.entries > 0 {
@@ -175,6 +239,9 @@ fn report(imported: &Imported, before: &Mark, output: &mut Output) -> Result<(),
         .iter()
         .map(|(key, error)| json!({ "key_hex": to_hex(key.as_bytes()), "error": error_json(error) }))
         .collect();
+    if let Some(compared) = compared {
+        text += &format!("\n{}", compared.text);
+    }
     let value = json!({
         "result": "imported",
         "keys": written,
@@ -183,38 +250,37 @@ fn report(imported: &Imported, before: &Mark, output: &mut Output) -> Result<(),
         "expiring": mark.expiring,
         "refused": refused_count,
         "refused_first": refused,
+        "counts": compared.map(|compared| &compared.value),
     });
     output.say(|| text, || value)?;
     Ok(())
 }
 
+/// What counting came to.
+struct Compared {
+    text: String,
+    value: serde_json::Value,
+    agree: bool,
+}
+
 /// Counts the keys of the bucket, and says whether there are as many as the source has.
-async fn compare(
-    source: u64,
-    imported: &Imported,
-    bucket: &str,
-    session: &Session,
-    output: &mut Output,
-) -> Result<bool, Failure> {
+async fn compare(imported: &Imported, bucket: &str, session: &Session) -> Compared {
     let left_out: u64 = imported.mark.skipped.values().sum::<u64>() + imported.refused_count;
-    let expected = source.saturating_sub(left_out);
-    let mut scan = Scan::new(bucket);
-    let mut count = 0;
-    loop {
-        let page = session.client.scan(scan.clone()).await?;
-        count += page.entries.len() as u64;
-        match page.next {
-            Some(next) => scan.from = next,
-            None => break,
+    let (source, count) = match (imported.source_keys, count(bucket, session).await) {
+        (Some(source), Ok(count)) => (source, count),
+        (None, _) => return undecided("the Redis did not say how many keys it has"),
+        (_, Err(error)) => {
+            return undecided(&format!("the keys of the bucket could not be counted: {error}"));
         }
-    }
+    };
+    let expected = source.saturating_sub(left_out);
     let text = match count.cmp(&expected) {
-        std::cmp::Ordering::Equal => "the counts agree".to_string(),
+        std::cmp::Ordering::Equal => "the counts agree",
         std::cmp::Ordering::Greater => {
-            "the bucket has more: it was not empty before, or the Redis was written to".into()
+            "the bucket has more, so that this decides nothing: it was not empty before, or the Redis was written to"
         }
         std::cmp::Ordering::Less => {
-            "KEYS ARE MISSING: was the Redis written to meanwhile? Import again to be sure".into()
+            "KEYS ARE MISSING: was the Redis written to meanwhile? Import again to be sure"
         }
     };
     let text = format!(
@@ -223,7 +289,37 @@ async fn compare(
         format_count(left_out),
         format_count(count)
     );
-    let value = json!({ "source_keys": source, "left_out": left_out, "bucket_keys": count });
-    output.say(|| text, || value)?;
-    Ok(count >= expected)
+    let value = json!({
+        "source_keys": source,
+        "left_out": left_out,
+        "bucket_keys": count,
+        "agree": count == expected,
+    });
+    Compared { text, value, agree: count >= expected }
+}
+
+fn undecided(why: &str) -> Compared {
+    Compared { text: format!("the counts were not compared: {why}"), value: json!(null), agree: false }
+}
+
+async fn count(bucket: &str, session: &Session) -> Result<u64, Error> {
+    let (mut scan, mut count) = (Scan::new(bucket), 0);
+    let mut tries = 0;
+    loop {
+        match session.client.scan(scan.clone()).await {
+            Ok(page) => {
+                tries = 0;
+                count += page.entries.len() as u64;
+                match page.next {
+                    Some(next) => scan.from = next,
+                    None => return Ok(count),
+                }
+            }
+            Err(error) if error.is_retryable() && tries < 50 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

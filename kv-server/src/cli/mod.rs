@@ -87,7 +87,12 @@ pub(crate) fn run(server: fn() -> clap::Command) -> Exit {
     };
     let mut output = Output::new(arguments.connection.json);
     let ended = match runtime::current_thread() {
-        Ok(runtime) => runtime.block_on(execute(arguments, server, &mut output)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(execute(arguments, server, &mut output));
+            // Whoever reads from a terminal or a Redis that says nothing is not waited for.
+            runtime.shutdown_background();
+            ended
+        }
         Err(error) => Err(Failure::other(format!("cannot start a runtime: {error}"))),
     };
     ended.unwrap_or_else(|failure| failure.report(&mut output))

@@ -145,8 +145,19 @@ fn words(line: &str, bucket: &str) -> Result<Vec<String>, String> {
     let Some(name) = words.first() else { return Ok(words) };
     let line = Line::command();
     let has_bucket = |command: &clap::Command| command.get_arguments().any(|own| own.get_id() == "bucket");
-    let is_named = words.iter().any(|word| word.starts_with("--bucket") || word.starts_with("-b"));
-    if name != "use" && line.find_subcommand(name).is_some_and(has_bucket) && !is_named {
+    if name == "use" || !line.find_subcommand(name).is_some_and(has_bucket) {
+        return Ok(words);
+    }
+    // What is wrong with the words is said when they are obeyed.
+    let Ok(matches) = line.try_get_matches_from(&words) else { return Ok(words) };
+    let takes_it = matches.subcommand().is_some_and(|(_, own)| {
+        let is_named = own.value_source("bucket") == Some(clap::parser::ValueSource::CommandLine);
+        // What comes from a Redis goes where clients of Redis look for it.
+        let is_from_redis =
+            own.try_contains_id("from").is_ok() && own.get_raw("from").is_some() && name == "import";
+        !is_named && !is_from_redis
+    });
+    if takes_it {
         words.splice(1..1, ["--bucket".to_string(), bucket.to_string()]);
     }
     Ok(words)

@@ -29,6 +29,8 @@ pub(crate) struct Export {
 pub(crate) struct Exported {
     pub(crate) bucket: String,
     pub(crate) prefix: Vec<u8>,
+    /// How the file is written.
+    pub(crate) writing: String,
     /// Where the next page begins.
     pub(crate) from: ScanPosition,
     /// Length of the file up to there.
@@ -51,6 +53,8 @@ impl Export {
         let mut noted = Instant::now();
         let before = self.exported.keys;
         self.scan.from = self.exported.from.clone();
+        // A file with this beside it is not whole, from its first moment on.
+        self.note()?;
         loop {
             let page = match self.page().await {
                 Ok(page) => page,

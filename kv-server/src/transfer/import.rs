@@ -1,15 +1,19 @@
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use kv_core::bucket::Quorum;
-use kv_core::command::{PutMany, PutResult, Replace, WriteOptions};
+use kv_core::command::{Put, PutMany, PutResult, Replace, WriteOptions};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::key::Key;
 use kv_net::Client;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::transfer::{Batch, Entry, Mark, Progress, Saved, Source, SourceError};
+use crate::console::complain;
+use crate::transfer::{Batch, Entry, FileSource, Mark, Progress, Saved, Source, SourceError};
 
 /// Batches under way.
 const BATCHES_MAX: usize = 8;
@@ -19,6 +23,9 @@ const SAVED_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes that fail for a reason that passes are tried again for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of keys and values that are written at a time, unless it is one alone.
+const REQUEST_BYTES_MAX: usize = 4 << 20;
 
 /// Keys whose refusal is told.
 const REFUSED_SHOWN_MAX: usize = 10;
@@ -32,9 +39,23 @@ pub(crate) struct Import {
     pub(crate) rate: Option<f64>,
     pub(crate) saved: Option<Saved>,
     pub(crate) progress: Progress,
-    /// Whether progress goes by the source's position or by its entries.
-    pub(crate) by_position: bool,
+    /// The file, if it is one; then progress goes by the place in it, and by entries otherwise.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) state: ImportState,
+}
+
+/// How far an import came, of what and into what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportState {
+    pub(crate) bucket: String,
+    /// How the source is read: the format and columns of a file, the life of a Redis.
+    pub(crate) reading: String,
     pub(crate) mark: Mark,
+    /// What stands in the file before the mark.
+    pub(crate) before: Vec<u8>,
+    /// Keys that the cluster would not take.
+    pub(crate) refused: u64,
 }
 
 /// What an import came to.
@@ -73,15 +94,16 @@ struct Flight {
 }
 
 impl Import {
-    pub(crate) async fn run(self, source: impl Source) -> Result<Imported, ImportError> {
+    /// Writes everything, and says what came of it also if it stops on the way.
+    pub(crate) async fn run(self, source: impl Source) -> (Imported, Result<(), ImportError>) {
         let (sender, mut receiver) = mpsc::channel::<Batch>(2);
         let reading = tokio::task::spawn_blocking(move || read(source, &sender));
         let mut run = Run {
             imported: Imported {
-                mark: self.mark.clone(),
+                mark: self.state.mark.clone(),
                 written: 0,
                 refused: Vec::new(),
-                refused_count: 0,
+                refused_count: self.state.refused,
                 source_keys: None,
                 pace: String::new(),
             },
@@ -90,28 +112,17 @@ impl Import {
             begun: Instant::now(),
             noted: Instant::now(),
         };
-        let mut written = Ok(());
-        while written.is_ok()
-            && let Some(batch) = receiver.recv().await
-        {
-            written = run.take(batch).await;
+        // What an earlier import left must not be taken for the state of this one.
+        if let Err(error) = run.note(true) {
+            complain(&format!("kv: {error}; if the import stops it has to begin anew"));
+            run.import.saved = None;
         }
+        let written = run.write_all(&mut receiver).await;
         // A reader whose batches nobody takes any more stops.
         drop(receiver);
-        while !run.flight.batches.is_empty() {
-            let landed = run.land().await;
-            written = written.and(landed);
-        }
-        run.note(true)?;
-        run.import.progress.end();
-        written?;
-        let read = reading.await.map_err(|error| ImportError::File(error.to_string()))?;
-        run.imported.source_keys = read.map_err(ImportError::Source)?;
-        if let Some(saved) = &run.import.saved {
-            saved.remove().map_err(ImportError::File)?;
-        }
+        let ended = run.end(written, reading).await;
         run.imported.pace = run.import.progress.pace(run.imported.written);
-        Ok(run.imported)
+        (run.imported, ended)
     }
 }
 
@@ -134,6 +145,43 @@ struct Run {
 }
 
 impl Run {
+    async fn write_all(&mut self, receiver: &mut mpsc::Receiver<Batch>) -> Result<(), ImportError> {
+        loop {
+            let batch = tokio::select! {
+                batch = receiver.recv() => batch,
+                landed = self.land(), if !self.flight.batches.is_empty() => {
+                    landed?;
+                    continue;
+                }
+            };
+            match batch {
+                Some(batch) => self.take(batch).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn end(
+        &mut self,
+        mut written: Result<(), ImportError>,
+        reading: JoinHandle<Result<Option<u64>, SourceError>>,
+    ) -> Result<(), ImportError> {
+        while !self.flight.batches.is_empty() {
+            let landed = self.land().await;
+            written = written.and(landed);
+        }
+        let noted = self.note(true);
+        self.import.progress.end();
+        written?;
+        noted.map_err(ImportError::File)?;
+        let read = reading.await.map_err(|error| ImportError::File(error.to_string()))?;
+        self.imported.source_keys = read.map_err(ImportError::Source)?;
+        if let Some(saved) = &self.import.saved {
+            saved.remove().map_err(ImportError::File)?;
+        }
+        Ok(())
+    }
+
     /// Sends a batch on its way, as soon as there is room and no earlier one writes any of its keys: of two entries of a key the later
     /// stays.
     async fn take(&mut self, batch: Batch) -> Result<(), ImportError> {
@@ -142,7 +190,14 @@ impl Run {
         if let Some(rate) = self.import.rate {
             let begun = self.imported.written + self.flight.keys.len() as u64;
             let due = self.begun + Duration::from_secs_f64(begun as f64 / rate);
-            tokio::time::sleep_until(due.into()).await;
+            let mut sleep = std::pin::pin!(tokio::time::sleep_until(due.into()));
+            while !self.flight.batches.is_empty() {
+                tokio::select! {
+                    () = &mut sleep => break,
+                    landed = self.land() => landed?,
+                }
+            }
+            sleep.await;
         }
         while self.flight.batches.len() >= BATCHES_MAX
             || last.keys().any(|key| self.flight.keys.contains(key))
@@ -167,7 +222,7 @@ impl Run {
         let refused = result.map_err(ImportError::Cluster)?;
         if let Some((keys, _, is_written)) = self.flight.marks.get_mut(&number) {
             *is_written = true;
-            self.imported.written += (keys.len() - refused.len()) as u64;
+            self.imported.written += keys.len().saturating_sub(refused.len()) as u64;
             for key in keys.iter() {
                 self.flight.keys.remove(key);
             }
@@ -179,44 +234,88 @@ impl Run {
             self.imported.mark = first.remove().1;
         }
         let mark = &self.imported.mark;
-        let done = if self.import.by_position { mark.position } else { mark.entries };
+        let done = if self.import.file.is_some() { mark.position } else { mark.entries };
         self.import.progress.set(done, self.imported.written);
-        self.note(false)
+        self.note(false).map_err(ImportError::File)
     }
 
-    fn note(&mut self, always: bool) -> Result<(), ImportError> {
+    fn note(&mut self, always: bool) -> Result<(), String> {
         let Some(saved) = &self.import.saved else { return Ok(()) };
         if always || self.noted.elapsed() >= SAVED_EVERY {
             self.noted = Instant::now();
-            saved.write(&self.imported.mark).map_err(ImportError::File)?;
+            let (state, mark) = (&mut self.import.state, &self.imported.mark);
+            if let Some(file) = &self.import.file {
+                let before = FileSource::before(file, mark.position);
+                state.before = before.map_err(|error| error.to_string())?.unwrap_or_default();
+            }
+            (state.mark, state.refused) = (mark.clone(), self.imported.refused_count);
+            saved.write(state)?;
         }
         Ok(())
     }
 }
 
-/// Writes entries until each is stored or refused for good, and returns those.
+/// Writes entries until each is stored or refused for good, and returns the keys that were refused, each once.
 async fn write(
     client: &Client,
     bucket: &str,
     w: Option<Quorum>,
     entries: Vec<Entry>,
 ) -> Result<Refused, Error> {
-    let mut first = Vec::with_capacity(entries.len());
-    let mut beside = Vec::new();
+    let mut refused = Refused::new();
+    let (mut puts, mut bytes) = (Vec::with_capacity(entries.len()), 0);
     for Entry { key, values } in entries {
-        let mut values = values.into_iter();
-        first.extend(values.next().map(|value| (key.clone(), Some(value), Replace::Overwrite)));
-        beside.extend(values.map(|value| (key.clone(), Some(value), Replace::Nothing)));
+        if values.len() > 1 {
+            refused.extend(write_beside(client, bucket, w, key, values).await?);
+            continue;
+        }
+        let size = key.as_bytes().len() + values.iter().map(Bytes::len).sum::<usize>();
+        if bytes + size > REQUEST_BYTES_MAX && !puts.is_empty() {
+            refused.extend(write_all(client, bucket, w, std::mem::take(&mut puts)).await?);
+            bytes = 0;
+        }
+        bytes += size;
+        puts.extend(values.into_iter().map(|value| (key.clone(), Some(value), Replace::Overwrite)));
     }
-    let mut refused = write_all(client, bucket, w, first).await?;
-    // Concurrent values stand beside the first; one request may hold only one write of a key.
-    for put in beside {
-        refused.extend(write_all(client, bucket, w, vec![put]).await?);
+    if !puts.is_empty() {
+        refused.extend(write_all(client, bucket, w, puts).await?);
     }
     Ok(refused)
 }
 
-type OnePut = (Key, Option<bytes::Bytes>, Replace);
+/// Writes the concurrent values of a key beside each other. Where nobody knows whether one was written they are written anew, or it might be
+/// there twice.
+async fn write_beside(
+    client: &Client,
+    bucket: &str,
+    w: Option<Quorum>,
+    key: Key,
+    values: Vec<Bytes>,
+) -> Result<Option<(Key, Error)>, Error> {
+    let end = Instant::now() + PATIENCE;
+    'anew: loop {
+        let mut replace = Replace::Overwrite;
+        for value in &values {
+            let options = WriteOptions { w, ..WriteOptions::default() };
+            let put = Put { options, ..Put::new(bucket, key.clone(), value.clone()) };
+            let put = Put { replace: std::mem::replace(&mut replace, Replace::Nothing), ..put };
+            match client.put(put).await {
+                PutResult::Applied(_) => {}
+                PutResult::NotApplied(error) if !error.is_retryable() => return Ok(Some((key, error))),
+                PutResult::NotApplied(error) | PutResult::Indeterminate(error) => {
+                    if error.kind() == ErrorKind::UnknownBucket || Instant::now() >= end {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    continue 'anew;
+                }
+            }
+        }
+        return Ok(None);
+    }
+}
+
+type OnePut = (Key, Option<Bytes>, Replace);
 
 async fn write_all(
     client: &Client,
@@ -248,6 +347,11 @@ async fn write_all(
                 last
             }
             Err(error) if error.is_retryable() => Some(error),
+            // One alone that no message can hold.
+            Err(error) if error.kind() == ErrorKind::FrameTooLarge && puts.len() == 1 => {
+                refused.extend(puts.into_iter().map(|put| (put.0, error.clone())));
+                return Ok(refused);
+            }
             Err(error) => return Err(error),
         };
         match last {

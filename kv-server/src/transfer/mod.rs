@@ -12,7 +12,7 @@ mod write;
 
 pub(crate) use export::{Export, ExportError, Exported};
 pub(crate) use format::Format;
-pub(crate) use import::{Import, ImportError, Imported};
+pub(crate) use import::{Import, ImportError, ImportState, Imported};
 pub(crate) use json::encode as encode_json;
 pub(crate) use progress::Progress;
 pub(crate) use read::{Batch, FileSource, Mark, Source, SourceError};

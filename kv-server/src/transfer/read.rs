@@ -18,6 +18,12 @@ const BYTES_MAX: usize = 1 << 20;
 /// Longest line of a file.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
+/// With which some programs begin text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Bytes before a place by which a file is recognised.
+const SEEN_BYTES: u64 = 64;
+
 /// Lines that are shown of those that are left out.
 const SHOWN_MAX: u64 = 5;
 
@@ -102,6 +108,8 @@ struct Columns {
     key: usize,
     value: usize,
     hex: bool,
+    /// How many there are.
+    count: usize,
 }
 
 impl FileSource {
@@ -148,6 +156,19 @@ impl FileSource {
         PathBuf::from(path).metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len())
     }
 
+    /// What stands in the file right before a place: enough to tell it from another file. None if the file does not reach so far.
+    pub(crate) fn before(path: &Path, position: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut file = File::open(path)?;
+        if file.metadata()?.len() < position {
+            return Ok(None);
+        }
+        let from = position.saturating_sub(SEEN_BYTES);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(position - from).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
     /// The next entry, if there is one, and what is wrong with it, if anything is.
     fn entry(&mut self) -> Result<Option<Result<Entry, String>>, SourceError> {
         let broken = |error: &dyn std::fmt::Display| SourceError::Broken(format!("{}: {error}", self.name));
@@ -163,6 +184,9 @@ impl FileSource {
                 self.mark.lines += 1;
                 if length == LINE_BYTES_MAX {
                     return Err(broken(&format!("line {} does not end", self.mark.lines)));
+                }
+                if self.mark.lines == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                    line.drain(..BYTE_ORDER_MARK.len());
                 }
                 if line.iter().all(u8::is_ascii_whitespace) {
                     continue;
@@ -239,7 +263,7 @@ impl Columns {
     ) -> Result<Self, String> {
         let place = |name: &str| headings.iter().position(|heading| heading == name);
         if let (None, None, Some(key), Some(value)) = (key, value, place("key_hex"), place("value_hex")) {
-            return Ok(Columns { key, value, hex: true });
+            return Ok(Columns { key, value, hex: true, count: headings.len() });
         }
         let find = |name: &str, option: &str| {
             let known: Vec<&str> = headings.iter().collect();
@@ -251,10 +275,14 @@ impl Columns {
             key: find(key.unwrap_or("key"), "--key-column")?,
             value: find(value.unwrap_or("value"), "--value-column")?,
             hex: false,
+            count: headings.len(),
         })
     }
 
     fn entry(self, row: &csv::ByteRecord) -> Result<Entry, String> {
+        if row.len() != self.count {
+            return Err(format!("there are {} columns where the headings are {}", row.len(), self.count));
+        }
         let field = |place| row.get(place).ok_or("there are too few columns");
         let bytes = |place, name: &str| match self.hex {
             false => Ok(field(place)?.to_vec()),
@@ -269,7 +297,9 @@ impl Columns {
 }
 
 fn csv_reader(input: Input, has_headers: bool) -> csv::Reader<Input> {
-    csv::ReaderBuilder::new().has_headers(has_headers).buffer_capacity(1 << 18).from_reader(input)
+    // Rows are held against the headings, which a reader that begins in the middle has not seen.
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(has_headers).flexible(true).buffer_capacity(1 << 18).from_reader(input)
 }
 
 fn skip(input: &mut Input, bytes: u64) -> io::Result<()> {
@@ -355,7 +385,7 @@ mod tests {
     #[test]
     fn rows_that_are_too_short_or_no_hexadecimal_digits_are_bad() {
         for (text, why) in [
-            ("key,value\na,b\nc\n", "found record with 1 fields"),
+            ("key,value\na,b\nc\n", "there are 1 columns where the headings are 2"),
             ("key_hex,value_hex\n6,61\n", "odd number"),
             ("key,value\n,b\n", "a key has 1 to 1024 bytes"),
         ] {
@@ -366,10 +396,28 @@ mod tests {
     }
 
     #[test]
+    fn a_row_with_other_columns_is_bad_also_where_reading_goes_on_from_it() {
+        let text = "key,value\na,1\nb\nc,3\nd,4,5\ne,6\n";
+        let (entries, mark, _) = all(text, Format::Csv, Mark::default(), false);
+        assert_eq!(entries.len(), 1);
+        let (entries, _, error) = all(text, Format::Csv, mark.clone(), false);
+        assert!(entries.is_empty() && matches!(error, Some(SourceError::Bad(_))), "it is read again");
+        let (entries, mark, error) = all(text, Format::Csv, mark, true);
+        let keys: Vec<&[u8]> = entries.iter().map(|entry| entry.key.as_bytes()).collect();
+        assert_eq!((keys, mark.skipped[BAD_LINES], error), (vec![&b"c"[..], b"e"], 2, None));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let text = "\u{feff}{\"key\":\"k\",\"value\":\"v\"}\n";
+        assert_eq!(all(text, Format::Jsonl, Mark::default(), false).0.len(), 1);
+    }
+
+    #[test]
     fn columns_are_found_by_their_headings() {
         let headings = csv::StringRecord::from(vec!["id", "name", "key"]);
         let found = Columns::find(&headings, (Some("id"), Some("name")));
-        assert_eq!(found, Ok(Columns { key: 0, value: 1, hex: false }));
+        assert_eq!(found, Ok(Columns { key: 0, value: 1, hex: false, count: 3 }));
         let error = Columns::find(&headings, (None, None)).unwrap_err();
         assert!(
             error.contains("no column 'value' among id, name, key: name one with --value-column"),

@@ -1,11 +1,17 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use kv_core::key::Key;
 use redis::{Commands, Connection, RedisError};
 
 use crate::transfer::{Batch, Entry, Mark, Source, SourceError};
 
+/// Longest that connecting, and an answer, may take.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
 /// Keys that are asked for at a time.
-const COUNT: usize = 200;
+const COUNT: usize = 100;
 
 /// A Redis whose strings are copied: keys by SCAN, values by MGET.
 pub(crate) struct RedisSource {
@@ -17,11 +23,32 @@ pub(crate) struct RedisSource {
 impl RedisSource {
     /// Connects to `redis://host:port/database` and goes on from `mark`.
     pub(crate) fn connect(url: &str, mark: Mark) -> Result<Self, String> {
+        // Whoever reads the message need not know the password.
+        let shown = match url.rsplit_once('@') {
+            Some((_, place)) => format!("redis://...@{place}"),
+            None => url.to_string(),
+        };
         let client =
-            redis::Client::open(url).map_err(|error| format!("{url} is no address of a Redis: {error}"))?;
-        let connection =
-            client.get_connection().map_err(|error| format!("cannot reach the Redis at {url}: {error}"))?;
+            redis::Client::open(url).map_err(|error| format!("{shown} is no address of a Redis: {error}"))?;
+        let cannot = |error: RedisError| format!("cannot reach the Redis at {shown}: {error}");
+        let connection = client.get_connection_with_timeout(CONNECT_MAX).map_err(cannot)?;
+        connection.set_read_timeout(Some(ANSWER_MAX)).map_err(cannot)?;
         Ok(RedisSource { connection, mark, is_over: false })
+    }
+
+    /// Names this life of the Redis: in another one its cursors mean nothing.
+    pub(crate) fn life(&mut self) -> Result<String, String> {
+        let info: String = redis::cmd("INFO")
+            .arg("server")
+            .query(&mut self.connection)
+            .map_err(|error| format!("the Redis does not answer INFO: {error}"))?;
+        let life = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        Ok(life.trim().to_string())
+    }
+
+    /// Begins anew.
+    pub(crate) fn rewind(&mut self) {
+        self.mark = Mark::default();
     }
 
     fn page(&mut self) -> Result<Batch, RedisError> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A file that says how far something came, so that it can go on from there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Saved {
     path: PathBuf,
 }

@@ -95,11 +95,16 @@ fn an_export_goes_on_where_it_stopped() {
     fs::write(path("part.jsonl"), &whole[..known + 13]).unwrap();
     let token = u64::from_str_radix(place, 16).unwrap();
     let progress = format!(
-        "{{\"bucket\":\"default\",\"prefix\":[],\"from\":{{\"token\":{token},\"after\":null}},\"bytes\":{known},\"keys\":400,\"with_siblings\":0}}"
+        "{{\"bucket\":\"default\",\"prefix\":[],\"writing\":\"jsonl\",\"from\":{{\"token\":{token},\"after\":null}},\"bytes\":{known},\"keys\":400,\"with_siblings\":0}}"
     );
     fs::write(path("part.jsonl.progress"), progress).unwrap();
     let error = dev.kv(["export", "--resume", "-b", "redis", &path("part.jsonl")]).with_code(2).err;
     assert!(error.contains("another set of keys"), "{error}");
+    let error = dev.kv(["export", "--resume", "--format", "csv", &path("part.jsonl")]).with_code(2).err;
+    assert!(error.contains("wrote jsonl, not csv: give it the same options"), "{error}");
+    // What is not whole is not taken for it.
+    let error = dev.kv(["import", &path("part.jsonl")]).with_code(2).err;
+    assert!(error.contains("is an export that is not whole"), "{error}");
     let done = dev.kv(["export", "--resume", &path("part.jsonl")]).with_code(0);
     assert!(done.out.starts_with("1,000 keys exported"), "{done:?}");
     assert_eq!(fs::read_to_string(path("part.jsonl")).unwrap(), whole);
@@ -119,12 +124,24 @@ fn an_import_that_was_killed_goes_on_where_it_stopped() {
     let progress = dev.path().join("in.jsonl.progress");
     let entries = || {
         let text = fs::read(&progress).ok()?;
-        serde_json::from_slice::<serde_json::Value>(&text).ok()?["entries"].as_u64()
+        serde_json::from_slice::<serde_json::Value>(&text).ok()?["mark"]["entries"].as_u64()
     };
     until("some progress", || entries().is_some_and(|entries| entries > 0));
     signal(slow.0.id(), "KILL");
     drop(slow);
     let before = entries().unwrap();
+    // Into another bucket, from another file or read in another way it does not go on.
+    let other = dev.kv(["import", "--resume", name, "-b", "redis"]).with_code(2).err;
+    assert!(other.contains("went into bucket 'default', not 'redis'"), "{other}");
+    let other = dev.kv(["import", "--resume", name, "--format", "csv"]).with_code(2).err;
+    assert!(other.contains("give it the same options"), "{other}");
+    let whole = fs::read_to_string(&file).unwrap();
+    for changed in [whole.replace("key", "yek"), whole[..40].to_string()] {
+        fs::write(&file, changed).unwrap();
+        let other = dev.kv(["import", "--resume", name]).with_code(2).err;
+        assert!(other.contains("is not the file of the import that stopped"), "{other}");
+    }
+    fs::write(&file, whole).unwrap();
     let rest = dev.kv(["import", "--resume", name, "--json"]).with_code(0).json();
     assert_eq!(
         (rest["keys"].as_u64().unwrap(), rest["keys_before"].as_u64().unwrap()),
@@ -132,6 +149,46 @@ fn an_import_that_was_killed_goes_on_where_it_stopped() {
     );
     assert!(before > 0 && before < 6_000 && !progress.exists());
     assert_eq!(dev.kv(["scan"]).with_code(0).out.lines().count(), 6_000);
+}
+
+#[test]
+fn what_a_stopped_import_left_is_not_taken_for_the_next_and_what_was_refused_is_remembered() {
+    let dev = Dev::start(&["--memory"]);
+    let path = dev.path().join("in.jsonl");
+    let name = path.to_str().unwrap();
+    let large = format!("{{\"key\":\"large\",\"value\":\"{}\"}}\n", "v".repeat(2 << 20));
+    let largest = format!("{{\"key\":\"largest\",\"value\":\"{}\"}}\n", "v".repeat(30 << 20));
+    let beside = format!(
+        "{{\"key\":\"beside\",\"values\":[{}]}}\n",
+        (0..66).map(|value| format!("{{\"value\":{value}}}")).collect::<Vec<_>>().join(",")
+    );
+    let good = json_lines(100);
+    fs::write(&path, format!("{large}{largest}{beside}{good}rubbish\n")).unwrap();
+    let stopped = dev.kv(["import", name]).with_code(2);
+    for refused in ["kv: refused: large: ", "kv: refused: largest: ", "kv: refused: beside: ", "line 104"] {
+        assert!(stopped.err.contains(refused), "{refused}: {}", stopped.err);
+    }
+    let rest = dev.kv(["import", "--resume", "--skip-bad", name, "--json"]).with_code(1).json();
+    assert_eq!(
+        (rest["keys"].as_u64(), rest["keys_before"].as_u64(), rest["refused"].as_u64()),
+        (Some(0), Some(103), Some(3))
+    );
+
+    // One that begins anew and is killed at once leaves nothing of the one before.
+    fs::write(&path, json_lines(2_000) + "rubbish\n").unwrap();
+    dev.kv(["import", name]).with_code(2);
+    let mut command = dev.kv_command();
+    command.args(["import", name, "--rate", "0.01"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let slow = Running(command.spawn().unwrap());
+    let progress = dev.path().join("in.jsonl.progress");
+    let entries = || {
+        let text = fs::read(&progress).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&text).ok()?["mark"]["entries"].as_u64()
+    };
+    until("its beginning", || entries().is_some_and(|entries| entries < 2_000));
+    signal(slow.0.id(), "KILL");
+    drop(slow);
+    assert!(entries().unwrap() <= 200);
 }
 
 #[test]
@@ -196,7 +253,7 @@ fn redis() -> Option<(Running, String)> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port, "--save", "", "--bind", "127.0.0.1"]).stdout(Stdio::null());
     let Ok(server) = command.spawn() else {
-        let message = "NOT RUN: there is no redis-server: apt-get install redis-server";
+        let message = "not run: there is no redis-server: apt-get install redis-server";
         assert!(std::env::var_os("KV_FULL_TESTS").is_none(), "{message}");
         eprintln!("{message}");
         return None;
