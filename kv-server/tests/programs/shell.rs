@@ -25,6 +25,12 @@ fn the_shell_obeys_line_by_line_and_goes_on_after_errors() {
     }
     assert_eq!(done.code, Some(2), "the last command that failed: {done:?}");
     assert_eq!(dev.kv_with_input(&["shell"], b"get k\nexit\nnosuch\n").with_code(0).out, "one\n");
+    // What looks like an option and is a value does not choose a bucket.
+    dev.kv_with_input(&["shell"], b"use redis\nput odd -- --bucket\nput other -- -b\n").with_code(0);
+    assert_eq!(dev.kv(["get", "-b", "redis", "odd"]).with_code(0).out, "--bucket");
+    assert_eq!(dev.kv(["get", "-b", "redis", "other"]).with_code(0).out, "-b");
+    let named = dev.kv_with_input(&["shell"], b"use redis\nget k -b default\nget --bucket=default k\n");
+    assert_eq!(named.with_code(0).out.matches("one").count(), 2);
 }
 
 #[test]
