@@ -31,6 +31,7 @@ pub mod wire;
 pub mod replica;
 
 pub mod machine;
+pub mod membership;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -50,6 +50,12 @@ pub struct Limits {
     pub heal_timeout_ms: u64,
     /// How far a clock may be from those of its peers before the node refuses to coordinate writes.
     pub clock_drift_ms_max: u64,
+    /// How often the failure detector probes a member.
+    pub probe_period_ms: u64,
+    /// How long a probe is waited for before others are asked to probe too.
+    pub probe_timeout_ms: u64,
+    /// How long a member that answers nobody is suspected before it is taken for down.
+    pub suspicion_ms: u64,
 }
 
 impl Default for Limits {
@@ -71,6 +77,9 @@ impl Default for Limits {
             hedge_delay_ms: 20,
             heal_timeout_ms: 500,
             clock_drift_ms_max: 60_000,
+            probe_period_ms: 1_000,
+            probe_timeout_ms: 300,
+            suspicion_ms: 2_000,
         }
     }
 }
@@ -121,6 +130,9 @@ impl Limits {
         if self.deadline_ms_default == 0 || self.deadline_ms_default > self.deadline_ms_max {
             return bad("deadline_ms_default must be 1 to deadline_ms_max".into());
         }
+        if self.probe_timeout_ms == 0 || self.probe_timeout_ms >= self.probe_period_ms {
+            return bad("probe_timeout_ms must be at least 1 and below probe_period_ms".into());
+        }
         Ok(())
     }
 }
@@ -145,6 +157,7 @@ mod tests {
             Limits { commit_batch_max: LIST_ITEMS_MAX + 1, ..good.clone() },
             Limits { siblings_max: 0, ..good.clone() },
             Limits { deadline_ms_default: 0, ..good.clone() },
+            Limits { probe_timeout_ms: good.probe_period_ms, ..good.clone() },
             Limits { deadline_ms_default: good.deadline_ms_max + 1, ..good.clone() },
         ];
         for limits in bad {

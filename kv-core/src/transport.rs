@@ -86,6 +86,16 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// [`CallError`] tells whether anything was sent.
     async fn call(&self, peer: NodeId, frame: Bytes, deadline: Duration) -> Result<Bytes, CallError>;
 
+    /// The same for a small frame that must not wait behind large ones: a transport that has connections carries it over one that is used
+    /// for nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::call`].
+    async fn call_apart(&self, peer: NodeId, frame: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
+        self.call(peer, frame, deadline).await
+    }
+
     /// Stops receiving, lets handlers that run finish within `grace`, and closes the connections.
     async fn shut_down(&self, grace: Duration);
 }

@@ -1,6 +1,7 @@
 //! A node of the cluster as a process: store, transport, node, admin interface, and an orderly end.
 
 use std::error::Error as _;
+use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,6 +73,7 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     })?;
     let node_config = NodeConfig {
         node: node_id,
+        address: advertised(config, &listen),
         store,
         plugins: plugins::plugins(),
         strategy: plugins::strategy(config.strategy),
@@ -98,15 +100,6 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     if let Err(reason) = node.is_ready() {
         tracing::info!(%reason, "not ready");
     }
-    if let Some(address) = node.address_in_layout().filter(|address| port(address) != port(&listen)) {
-        tracing::warn!(
-            %listen,
-            %address,
-            "the cluster knows this node at another port, and addresses cannot be changed in this release: unless something forwards \
-             it, nobody will find this node; listen there again"
-        );
-    }
-
     let ended = tokio::select! {
         reason = stop.next() => Ok(reason),
         error = node.stopped() => Err(error),
@@ -135,6 +128,17 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
 
 fn port(address: &str) -> Option<&str> {
     Some(address.rsplit_once(':')?.1)
+}
+
+/// Where the other members are told to reach this node; empty to leave it at what the layout says.
+fn advertised(config: &ServerConfig, listen: &str) -> String {
+    let own = config.members.iter().find(|member| Some(member.id) == config.node);
+    let is_wildcard = listen.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified());
+    let listened = Some(listen.to_string()).filter(|_| !is_wildcard);
+    // The configuration may name this node by a host name, or be older than its move to another port.
+    let fits = |address: &String| is_wildcard || port(address) == port(listen);
+    let named = own.map(|member| member.address.clone()).filter(fits);
+    config.advertise.clone().or(named).or(listened).unwrap_or_default()
 }
 
 /// A further request to stop by somebody who will not wait; the end of the parent is none.

@@ -34,6 +34,8 @@ pub enum Admitted<T> {
     Run(Event<T>),
     /// The writer is to merge it, and answers when it is committed.
     Merge(MergeGroup<T>),
+    /// The machine is to hear of it; whoever sent it is answered at once.
+    Noted(T, Event<T>),
     /// The node's administration is to do it.
     Administer(T, RequestBody),
 }
@@ -111,6 +113,7 @@ impl Door<'_> {
                 Ok(scan) => Admitted::Run(Event::Scan(ticket, scan.traced(trace))),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Scan(Err(error))),
             },
+            RequestBody::Gossip(packet) => Admitted::Noted(ticket, Event::Gossip(packet)),
             body => Admitted::Administer(ticket, body),
         }
     }

@@ -33,6 +33,8 @@ pub enum Effect<T> {
     },
     /// Queue this for the writer of the store.
     Mutate(Mutation<T>),
+    /// From now on that peer is reached at this address, `host:port`.
+    Moved(NodeId, String),
     /// Tell whoever waits.
     Complete {
         /// Who waits.
@@ -65,6 +67,8 @@ pub enum CallToken {
     Range(OpId, u8),
     /// A repair, whose answer nobody waits for.
     Repair,
+    /// Gossip, whose answer nobody waits for: to be carried apart from everything that may be large.
+    Gossip,
 }
 
 /// How a client's operation ended.

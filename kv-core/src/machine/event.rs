@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use crate::error::Error;
 use crate::ids::{Incarnation, NodeId, OpId};
 use crate::machine::{CallToken, PreparedGet, PreparedPut, PreparedScan, Resolution, Shown};
@@ -45,7 +47,20 @@ pub enum Event<T> {
     /// The writer's commit ended.
     Committed(Vec<OpId>, Incarnation, Result<(), CommitError>),
     /// A peer answered, or did not.
-    Answer(CallToken, NodeId, Result<PeerAnswer, CallError>),
+    Answer {
+        /// The token of the call.
+        token: CallToken,
+        /// The peer.
+        peer: NodeId,
+        /// How long it took, in microseconds.
+        took_us: u64,
+        /// What the peer said.
+        result: Result<PeerAnswer, CallError>,
+    },
+    /// A packet of gossip arrived.
+    Gossip(Bytes),
+    /// The node is about to stop: the others are told.
+    Leave,
     /// Time passed.
     Tick,
 }

@@ -95,7 +95,7 @@ impl GetWork {
     /// Asks one more owner, because those that were asked are slow.
     pub(super) fn hedge<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         if self.phase == Phase::Collecting {
-            step.read_more(&self.target, &mut self.quorum, 1, outbox);
+            step.hedge(&self.target, &mut self.quorum, outbox);
         }
     }
 

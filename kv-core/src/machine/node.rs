@@ -1,7 +1,9 @@
 mod answers;
 mod endings;
+mod gossip;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::command::PutResult;
 use crate::error::{Error, ErrorKind};
@@ -18,7 +20,8 @@ use crate::machine::scan::{ScanStep, ScanWork};
 use crate::machine::stats::MachineStats;
 use crate::machine::step::Step;
 use crate::machine::timers::Timers;
-use crate::machine::{CallToken, Effect, Event, Outcome, PreparedGet, PreparedPut, PreparedScan};
+use crate::machine::{CallToken, Effect, Event, Health, Outcome, PreparedGet, PreparedPut, PreparedScan};
+use crate::membership::{Membership, PeerIdentity};
 use crate::mutants::{self, Mutant};
 use crate::time::Now;
 use crate::view::View;
@@ -45,15 +48,29 @@ pub struct NodeMachine<T> {
     forwarding: BTreeMap<u64, (OpId, Incarnation)>,
     /// The keys whose damage waits to be healed.
     healing: BTreeSet<(BucketId, Key)>,
-    peers: BTreeMap<NodeId, Incarnation>,
+    health: Arc<Health>,
+    membership: Membership,
+    /// When slow peers are forgiven again.
+    forgive_at_us: u64,
     limits: Limits,
     life: Incarnation,
     stats: MachineStats,
 }
 
+/// What tells one process of a node from all others of it.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// Any number that no other process of the node had.
+    pub process: Incarnation,
+    /// How the others know it.
+    pub identity: PeerIdentity,
+    /// Decides whom it probes when.
+    pub seed: u64,
+}
+
 impl<T> NodeMachine<T> {
-    /// A machine with nothing under way, in a process that is known by `life`: any number that no other process of the node had.
-    pub fn new(limits: Limits, life: Incarnation) -> Self {
+    /// A machine with nothing under way.
+    pub fn new(limits: Limits, life: Life) -> Self {
         NodeMachine {
             operations: BTreeMap::new(),
             manies: BTreeMap::new(),
@@ -65,9 +82,11 @@ impl<T> NodeMachine<T> {
             forwards: Forwards::default(),
             forwarding: BTreeMap::new(),
             healing: BTreeSet::new(),
-            peers: BTreeMap::new(),
+            health: Arc::default(),
+            membership: Membership::new(life.identity, &limits, life.seed),
+            forgive_at_us: 0,
             limits,
-            life,
+            life: life.process,
             stats: MachineStats::default(),
         }
     }
@@ -83,13 +102,22 @@ impl<T> NodeMachine<T> {
     }
 
     /// When the machine wants the next [`Event::Tick`], on the monotonic clock.
-    pub fn next_wakeup_us(&self) -> Option<u64> {
-        self.timers.next_us()
+    pub fn next_wakeup_us(&self) -> u64 {
+        let gossip = self.membership.next_wakeup_us();
+        self.timers.next_us().map_or(gossip, |timer| timer.min(gossip))
+    }
+
+    /// What the machine knows of the node's peers.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Takes one event and appends what is to be done to `effects`.
     pub fn handle(&mut self, view: &View, now: Now, event: Event<T>, effects: &mut Vec<Effect<T>>) {
-        let mut outbox = Outbox::new(effects, self.limits.frame_bytes_max / 2);
+        if let Event::Answer { token, peer, took_us, result } = &event {
+            self.note_answer(*peer, token, *took_us, result);
+        }
+        let mut outbox = Outbox::new(effects, Arc::clone(&self.health), self.limits.frame_bytes_max / 2);
         let at = (view, now);
         match event {
             Event::Get(ticket, get) => self.begin_get(at, Waiter::Ticket(ticket), Ok(get), &mut outbox),
@@ -135,11 +163,17 @@ impl<T> NodeMachine<T> {
                     self.with_put(at, op, &mut outbox, |put, step, _| put.committed(step, result));
                 }
             }
-            Event::Answer(token, peer, result) => self.answer(at, token, peer, result, &mut outbox),
-            Event::Tick => self.tick(at, &mut outbox),
+            Event::Answer { token, result, .. } => self.answer(at, token, result, &mut outbox),
+            Event::Gossip(packet) => self.gossip(now, &packet, &mut outbox),
+            Event::Leave => self.leave(now, &mut outbox),
+            Event::Tick => {
+                self.tick(at, &mut outbox);
+                self.tick_gossip(at, &mut outbox);
+            }
         }
         self.stats.repairs += outbox.repairs_sent();
-        outbox.flush();
+        let missed = outbox.flush();
+        self.note_missed(&missed);
     }
 
     fn begin_get(
@@ -337,7 +371,7 @@ impl<T> NodeMachine<T> {
         if let Some(before) = operation.forward.replace(id) {
             self.forwarding.remove(&before);
         }
-        let receiver = self.peers.get(&owner).copied().unwrap_or(Incarnation(0));
+        let receiver = self.health.peer(owner).life.unwrap_or(Incarnation(0));
         self.forwarding.insert(id, (step.op, receiver));
         self.stats.forwarded += 1;
         let floor = self.forwarding.keys().next().copied().unwrap_or(id);

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::codec::LIST_ITEMS_MAX;
 use crate::ids::{NodeId, OpId, TraceId};
-use crate::machine::{CallToken, Effect, LocalRead};
+use crate::machine::{CallToken, Effect, Health, LocalRead};
 use crate::replica::{Merge, MergeGroup, Mutation};
 use crate::wire::{ReadItem, RequestBody, WriteItem};
 
@@ -21,6 +22,10 @@ pub(super) struct Outbox<'a, T> {
     repairs_sent: u64,
     /// What the operation belongs to that takes a step.
     pub(super) trace: TraceId,
+    /// How the peers are.
+    pub(super) health: Arc<Health>,
+    /// Peers that were waited for in vain.
+    missed: SmallVec<[NodeId; 4]>,
 }
 
 #[derive(Debug)]
@@ -59,7 +64,7 @@ impl<I> Group<I> {
 
 impl<'a, T> Outbox<'a, T> {
     /// An empty outbox; requests of more than about `bytes_max` bytes are cut in several.
-    pub(super) fn new(effects: &'a mut Vec<Effect<T>>, bytes_max: usize) -> Self {
+    pub(super) fn new(effects: &'a mut Vec<Effect<T>>, health: Arc<Health>, bytes_max: usize) -> Self {
         Outbox {
             effects,
             local_reads: SmallVec::new(),
@@ -69,6 +74,8 @@ impl<'a, T> Outbox<'a, T> {
             bytes_max,
             repairs_sent: 0,
             trace: TraceId::NONE,
+            health,
+            missed: SmallVec::new(),
         }
     }
 
@@ -123,14 +130,25 @@ impl<'a, T> Outbox<'a, T> {
         self.repairs_sent
     }
 
-    /// Turns what was gathered into effects, peers in ascending order.
-    pub(super) fn flush(self) {
+    /// How gladly a node is asked: the lower the better.
+    pub(super) fn rank(&self, node: Option<&NodeId>) -> u8 {
+        node.map_or(u8::MAX, |node| self.health.rank(*node))
+    }
+
+    /// Takes note that a peer has not answered in time, so that others are preferred.
+    pub(super) fn missed(&mut self, peer: NodeId) {
+        self.missed.push(peer);
+    }
+
+    /// Turns what was gathered into effects, peers in ascending order; returns the peers that were waited for in vain.
+    pub(super) fn flush(self) -> SmallVec<[NodeId; 4]> {
         if !self.local_reads.is_empty() {
             self.effects.push(Effect::Read(self.local_reads));
         }
         self.effects.extend(self.reads.into_iter().map(|(peer, group)| read_call(peer, group)));
         self.effects.extend(self.writes.into_iter().map(|(peer, group)| write_call(peer, group)));
         self.effects.extend(self.repairs.into_iter().map(|(peer, group)| repair_call(peer, group)));
+        self.missed
     }
 }
 

@@ -308,7 +308,7 @@ impl PutWork {
 
     pub(super) fn hedge<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         if let Phase::Reading(quorum) = &mut self.phase {
-            step.read_more(&self.target, quorum, 1, outbox);
+            step.hedge(&self.target, quorum, outbox);
         }
     }
 

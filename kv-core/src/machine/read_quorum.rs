@@ -47,16 +47,25 @@ impl ReadQuorum {
         ReadQuorum { needed, replicas: SmallVec::from_elem(Replica::NotAsked, owners) }
     }
 
-    /// Marks up to `most` owners as asked, in the order of preference, and returns which.
-    pub(super) fn ask(&mut self, most: usize) -> SmallVec<[u8; 4]> {
-        let mut asked = SmallVec::new();
-        for (index, replica) in self.replicas.iter_mut().enumerate() {
-            if asked.len() < most && *replica == Replica::NotAsked {
-                *replica = Replica::Waiting;
-                asked.push(index as u8);
-            }
+    /// Marks up to `most` owners as asked, those of a low `rank` first and otherwise in the order of preference, and returns which.
+    pub(super) fn ask(&mut self, most: usize, rank: impl Fn(usize) -> u8) -> SmallVec<[u8; 4]> {
+        let open =
+            |(index, replica): (usize, &Replica)| (*replica == Replica::NotAsked).then_some(index as u8);
+        let mut asked: SmallVec<[u8; 4]> = self.replicas.iter().enumerate().filter_map(open).collect();
+        if asked.len() > most {
+            asked.sort_by_key(|index| rank(usize::from(*index)));
+            asked.truncate(most);
+        }
+        for index in &asked {
+            self.ask_one(*index);
         }
         asked
+    }
+
+    /// The owners that were asked and have not answered.
+    pub(super) fn waiting_for<'a>(&'a self, owners: &'a [NodeId]) -> impl Iterator<Item = NodeId> + 'a {
+        let pairs = owners.iter().zip(&self.replicas);
+        pairs.filter(|(_, replica)| **replica == Replica::Waiting).map(|(owner, _)| *owner)
     }
 
     /// Marks one owner as asked.

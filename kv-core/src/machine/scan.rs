@@ -89,7 +89,7 @@ impl ScanWork {
     }
 
     fn ask_more<T>(&mut self, step: Step<'_>, most: usize, mut records: bool, outbox: &mut Outbox<'_, T>) {
-        for index in self.quorum.ask(most) {
+        for index in self.quorum.ask(most, |index| outbox.rank(self.scan.owners.get(index))) {
             self.ask(step, index, std::mem::take(&mut records), outbox);
         }
     }
@@ -146,6 +146,9 @@ impl ScanWork {
     /// Asks one more owner, because those that were asked are slow.
     pub(super) fn hedge<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
         if self.phase == Phase::Collecting {
+            for owner in self.quorum.waiting_for(&self.scan.owners) {
+                outbox.missed(owner);
+            }
             self.ask_more(step, 1, self.scan.values, outbox);
         }
     }

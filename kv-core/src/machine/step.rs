@@ -55,7 +55,7 @@ impl Step<'_> {
         outbox: &mut Outbox<'_, T>,
     ) {
         let unless = self.local(target).and_then(|local| quorum.record(local)).map(|record| record.digest());
-        for index in quorum.ask(most) {
+        for index in quorum.ask(most, |index| outbox.rank(target.owners.get(index))) {
             match target.owners.get(usize::from(index)) {
                 Some(owner) if *owner == self.view.node() => {
                     outbox.read_local(self.op, index, read_item(target, None))
@@ -68,6 +68,14 @@ impl Step<'_> {
         }
     }
 
+    /// Asks one more owner, because those that were asked are slow.
+    pub(super) fn hedge<T>(&self, target: &Target, quorum: &mut ReadQuorum, outbox: &mut Outbox<'_, T>) {
+        for owner in quorum.waiting_for(&target.owners) {
+            outbox.missed(owner);
+        }
+        self.read_more(target, quorum, 1, outbox);
+    }
+
     /// Asks every owner again, now that a damage was seen.
     pub(super) fn read_to_heal<T>(
         &self,
@@ -76,7 +84,7 @@ impl Step<'_> {
         outbox: &mut Outbox<'_, T>,
     ) {
         let timeout_us = self.heal_timeout_us();
-        for index in quorum.ask(usize::MAX) {
+        for index in quorum.ask(usize::MAX, |_| 0) {
             let (item, asked) = (read_item(target, None), index | HEALING);
             match target.owners.get(usize::from(index)) {
                 Some(owner) if *owner == self.view.node() => outbox.read_local(self.op, asked, item),

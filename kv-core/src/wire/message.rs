@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{BucketProperties, BucketTable};
@@ -70,6 +71,8 @@ pub enum RequestBody {
     ReadRange(RangeItem),
     /// Reads a page of keys for a client.
     Scan(Scan),
+    /// A packet of gossip; for peers.
+    Gossip(Bytes),
 }
 
 /// A change of the bucket table.
@@ -94,6 +97,7 @@ impl RequestBody {
                 | RequestBody::MergeBuckets(_)
                 | RequestBody::Join(..)
                 | RequestBody::ReadRange(_)
+                | RequestBody::Gossip(_)
         )
     }
 

@@ -10,8 +10,10 @@ use kv_core::key::{Key, StorageKey};
 use kv_core::layout::{Layout, LayoutDraft, Member, Partitioning};
 use kv_core::limits::Limits;
 use kv_core::machine::{
-    Admitted, CallToken, Door, Effect, Event, MachineStats, NodeMachine, Outcome, PeerAnswer, resolve, show,
+    Admitted, CallToken, Door, Effect, Event, Life, MachineStats, NodeMachine, Outcome, PeerAnswer, resolve,
+    show,
 };
+use kv_core::membership::PeerIdentity;
 use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::record::{CellView, Record};
 use kv_core::replica::{Minter, Mutation, apply, open_store};
@@ -113,6 +115,12 @@ pub(crate) fn key(text: &str) -> Key {
     Key::try_from(text).unwrap()
 }
 
+/// A process of `node`.
+fn life(node: NodeId, process: Incarnation) -> Life {
+    let identity = PeerIdentity { node, generation: process.0, address: format!("node-{node}:1") };
+    Life { process, identity, seed: node.0 }
+}
+
 impl Cluster {
     /// Nodes 1 to `members` with the buckets that every cluster begins with.
     pub(crate) fn new(members: u64) -> Self {
@@ -160,7 +168,7 @@ impl Cluster {
             let others = (1..=members).map(NodeId).filter(|other| *other != id);
             let node = Node {
                 peers: PeerClocks::new(others),
-                machine: NodeMachine::new(limits.clone(), incarnation),
+                machine: NodeMachine::new(limits.clone(), life(id, incarnation)),
                 clock: minter.clock().clone(),
                 wall_offset_ms: 0,
                 discarded: 0,
@@ -440,7 +448,8 @@ impl Cluster {
                     .map(|answer| PeerAnswer { incarnation: answer.header.incarnation, body: answer.body });
                 let times = if link == Link::AnswersThrice { 3 } else { 1 };
                 for _ in 0..times {
-                    self.handle(to, Event::Answer(token.clone(), from, result.clone()));
+                    let (token, result) = (token.clone(), result.clone());
+                    self.handle(to, Event::Answer { token, peer: from, took_us: 100, result });
                 }
             }
         }
@@ -450,6 +459,10 @@ impl Cluster {
         match self.door(node).admit(self.now(node), sender, request, ticket) {
             Admitted::Answered(ticket, body) => self.reply(node, ticket, body),
             Admitted::Run(event) => self.handle(node, event),
+            Admitted::Noted(ticket, event) => {
+                self.reply(node, ticket, AnswerBody::Done);
+                self.handle(node, event);
+            }
             Admitted::Merge(group) => {
                 self.nodes.get_mut(&node).unwrap().mutations.push(Mutation::Merge(group));
             }
@@ -503,6 +516,8 @@ impl Cluster {
                 let body = Outcome::into_answer(outcome, matches!(ticket, Ticket::Forwarded(_)));
                 self.reply(id, ticket, body);
             }
+            // Who is there is not what these tests are about.
+            Effect::Call { token: CallToken::Gossip, .. } | Effect::Moved(..) => {}
             Effect::Call { peer, body, timeout_us, token, trace: _ } => {
                 assert!(timeout_us > 0, "a call without time");
                 self.call(id, peer, body, token);

@@ -13,6 +13,8 @@ use kv_core::view::Plugins;
 pub struct NodeConfig {
     /// Its id.
     pub node: NodeId,
+    /// Where the other members reach it, `host:port`; empty if that is where the layout says.
+    pub address: String,
     /// Its store.
     pub store: Arc<dyn Storage>,
     /// Partitioner and resolvers.
@@ -44,6 +46,7 @@ impl NodeConfig {
     pub fn with_shared_store(node: NodeId, store: Arc<dyn Storage>) -> Self {
         NodeConfig {
             node,
+            address: String::new(),
             store,
             plugins: Plugins::new(Xxh3Partitioner),
             strategy: Arc::new(BalancedPlacement),

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{NodeId, TraceId};
@@ -99,6 +99,12 @@ impl Shared {
             Effect::Call { peer, body, timeout_us, token, trace } => {
                 self.call(live, (peer, trace), body, timeout_us, token)
             }
+            Effect::Moved(peer, address) => {
+                if !address.is_empty() && self.addresses.get(peer).is_none_or(|known| *known != *address) {
+                    tracing::info!(node = peer.0, %address, "a member is reached at another address");
+                    self.addresses.set(peer, address);
+                }
+            }
             Effect::Mutate(mutation) => {
                 if let Err(refused) = self.queue.push(mutation) {
                     events.extend(refuse(refused));
@@ -124,9 +130,11 @@ impl Shared {
         let (shared, live) = (self.clone(), live.clone());
         let call = async move {
             let span = shared.tracer.call(trace, peer, &body);
+            let begun = Instant::now();
             let result = shared.ask_within(&live, peer, body, Duration::from_micros(timeout_us), trace).await;
             span.end(|| outcome(&result));
-            shared.drive(&live, Event::Answer(token, peer, result));
+            let took_us = begun.elapsed().as_micros() as u64;
+            shared.drive(&live, Event::Answer { token, peer, took_us, result });
         };
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(call)),
@@ -154,10 +162,15 @@ impl Shared {
         deadline: Duration,
         trace: TraceId,
     ) -> Result<PeerAnswer, CallError> {
+        let is_apart = matches!(body, RequestBody::Gossip(_));
         let header = Header { trace, ..self.door(live).header(self.now()) };
         let frame = encode_request(&Request { header, body });
         let sent = frame.len();
-        let result = self.transport.call(peer, frame, deadline).await;
+        let result = if is_apart {
+            self.transport.call_apart(peer, frame, deadline).await
+        } else {
+            self.transport.call(peer, frame, deadline).await
+        };
         self.peer_states.note(peer, sent, &result);
         let answer = decode_answer(&result?)
             .map_err(|error| CallError::NoAnswer(error.kind(), error.message().to_string()))?;

@@ -106,6 +106,7 @@ impl Shared {
                 | RequestBody::ReadRange(_)
                 | RequestBody::Write(_)
                 | RequestBody::MergeBuckets(_)
+                | RequestBody::Gossip(_)
         );
         let lost = Lost::of(&request.body);
         let open = if operation { self.open_for_operations() } else { self.open() };
@@ -163,6 +164,10 @@ impl Shared {
             Admitted::Answered(_, body) => return body,
             Admitted::Administer(_, body) => return self.administer(sender, body).await,
             Admitted::Run(event) => self.drive(live, event),
+            Admitted::Noted(_, event) => {
+                self.drive(live, event);
+                return AnswerBody::Done;
+            }
             Admitted::Merge(group) => {
                 if let Err(Mutation::Merge(group)) = self.queue.push(Mutation::Merge(group)) {
                     self.refusals.note(ErrorKind::Overloaded);

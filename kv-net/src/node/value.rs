@@ -3,11 +3,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use kv_core::causality::Stamp;
 use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{Incarnation, TraceId};
 use kv_core::key::STORAGE_PREFIX_BYTES;
-use kv_core::machine::{Event, NodeMachine, Outcome, local_get, prepare};
+use kv_core::machine::{Event, Life, NodeMachine, Outcome, local_get, prepare};
+use kv_core::membership::PeerIdentity;
 use kv_core::replica::{StoreIdentity, open_store, store_layout, store_table};
 use kv_core::time::Now;
 use kv_core::transport::Transport;
@@ -69,8 +71,13 @@ impl Node {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now = Now { monotonic_us: 0, wall_ms: wall.as_millis() as u64 };
         let minter = open_store(&*config.store, Incarnation(rand::random()), now)?;
+        let life = Life {
+            process: Incarnation(rand::random()),
+            identity: peer_identity(&config, view.as_ref(), minter.clock().read(now.wall_ms)),
+            seed: rand::random(),
+        };
         let shared = Arc::new(Shared {
-            machine: Mutex::new(NodeMachine::new(config.limits.clone(), Incarnation(rand::random()))),
+            machine: Mutex::new(NodeMachine::new(config.limits.clone(), life)),
             clock: minter.clock().clone(),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
@@ -266,14 +273,6 @@ impl Node {
         }
     }
 
-    /// Where the other members look for this node; none as long as it belongs to no cluster.
-    pub fn address_in_layout(&self) -> Option<String> {
-        let live = self.shared.live.load_full()?;
-        let members = live.view.layout.members();
-        let own = members.iter().find(|member| member.id == self.shared.config.node)?;
-        Some(own.address.clone())
-    }
-
     /// Whether the node knows a bucket of that name.
     pub fn has_bucket(&self, name: &str) -> bool {
         self.shared.live.load().as_ref().is_some_and(|live| live.view.table().get(name).is_some())
@@ -322,6 +321,9 @@ impl Node {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        if let Some(live) = self.shared.live.load_full() {
+            self.shared.drive(&live, Event::Leave);
         }
         self.shared.transport.shut_down(end.saturating_duration_since(Instant::now())).await;
         self.shared.queue.close();
@@ -391,6 +393,14 @@ fn check_keys_fit(config: &NodeConfig) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// How gossip names this process. `start` is above that of every earlier process of this store.
+fn peer_identity(config: &NodeConfig, view: Option<&View>, start: Stamp) -> PeerIdentity {
+    let in_layout =
+        view.and_then(|view| view.layout.member(config.node)).map(|member| member.address.clone());
+    let given = Some(config.address.clone()).filter(|address| !address.is_empty());
+    PeerIdentity { node: config.node, generation: start.0, address: given.or(in_layout).unwrap_or_default() }
 }
 
 /// The view that the store was left with, if it belongs to a cluster.

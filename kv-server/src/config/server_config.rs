@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// Address for peers and clients.
     pub listen: String,
+    /// Address that the other members are told, or none for the one that is listened on.
+    pub advertise: Option<String>,
     /// Address of the admin interface, or none.
     pub admin: Option<String>,
     /// Address of the front door for clients of Redis, or none.
@@ -65,6 +67,7 @@ impl Default for ServerConfig {
             node: None,
             data: "kv-data".into(),
             listen: format!("127.0.0.1:{PORT_DEFAULT}"),
+            advertise: None,
             admin: Some(format!("127.0.0.1:{}", PORT_DEFAULT + 1)),
             resp: Some(format!("127.0.0.1:{}", PORT_DEFAULT - 1)),
             insecure: false,

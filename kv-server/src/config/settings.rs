@@ -36,6 +36,7 @@ settings! {
     "node" => node: node, "the id of this node, a number from 1 that no other node has";
     "data" => data: path, "the directory in which the node keeps its data; its parent must exist";
     "listen" => listen: address, "where peers and clients reach this node";
+    "advertise" => advertise: address_or_off, "where the other members reach this node, if something stands between; off: at listen";
     "admin" => admin: address_or_off, "where health, readiness, status and metrics are told over HTTP, or off";
     "resp" => resp: address_or_off, "where clients of Redis reach this node, or off";
     "insecure" => insecure: truth, "listen beyond loopback, although nothing is encrypted and everybody may read and write";
@@ -72,6 +73,9 @@ settings! {
     "limits.deadline_ms_max" => limits.deadline_ms_max: millis, "longest time that an operation may ask for";
     "limits.hedge_delay_ms" => limits.hedge_delay_ms: millis, "how long a read waits before it asks one more replica";
     "limits.heal_timeout_ms" => limits.heal_timeout_ms: millis, "how long the repair of a damaged record waits for owners that do not answer";
+    "limits.probe_period_ms" => limits.probe_period_ms: millis, "how often a node probes another";
+    "limits.probe_timeout_ms" => limits.probe_timeout_ms: millis, "how long a probe is waited for before other nodes probe too";
+    "limits.suspicion_ms" => limits.suspicion_ms: millis, "how long a node that answers nobody is suspected before it counts as down";
     "limits.clock_drift_ms_max" => limits.clock_drift_ms_max: millis, "how far clocks may be apart before a node takes no writes";
 }
 

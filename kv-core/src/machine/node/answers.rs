@@ -1,6 +1,6 @@
 use crate::command::PutResult;
 use crate::error::ErrorKind;
-use crate::ids::{Incarnation, NodeId};
+use crate::ids::Incarnation;
 use crate::machine::node::NodeMachine;
 use crate::machine::operation::Next;
 use crate::machine::outbox::Outbox;
@@ -17,20 +17,12 @@ impl<T> NodeMachine<T> {
         &mut self,
         at: (&View, Now),
         token: CallToken,
-        peer: NodeId,
         result: Result<PeerAnswer, CallError>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        if result.is_err() {
-            // It may be gone and come back in another life: a put is not handed to the one that is known.
-            self.peers.remove(&peer);
-        }
-        let result = result.and_then(|answer| {
-            self.peers.insert(peer, answer.incarnation);
-            match answer.body {
-                AnswerBody::Refused(error) => Err(CallError::NotSent(error.kind(), error.message().into())),
-                body => Ok((body, answer.incarnation)),
-            }
+        let result = result.and_then(|answer| match answer.body {
+            AnswerBody::Refused(error) => Err(CallError::NotSent(error.kind(), error.message().into())),
+            body => Ok((body, answer.incarnation)),
         });
         match (token, result) {
             (CallToken::Read(parts), Ok((AnswerBody::Read(answers), _))) if parts.len() == answers.len() => {
@@ -99,7 +91,7 @@ impl<T> NodeMachine<T> {
                 };
                 self.with_scan(at, op, outbox, |scan, step, outbox| scan.answer(step, index, answer, outbox));
             }
-            (CallToken::Repair, _) => {}
+            (CallToken::Repair | CallToken::Gossip, _) => {}
         }
     }
 }

@@ -58,6 +58,7 @@ pub(super) enum Ticket {
 pub(super) struct PendingCall {
     pub(super) peer: usize,
     pub(super) token: CallToken,
+    pub(super) sent_us: u64,
     /// Its answer arrived and may arrive again.
     pub(super) answered: bool,
 }

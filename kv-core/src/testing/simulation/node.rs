@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::causality::{Clock, PeerClocks};
 use crate::error::ErrorKind;
 use crate::ids::{Incarnation, NodeId};
-use crate::machine::{Admitted, Door, Event, NodeMachine, PeerAnswer};
+use crate::machine::{Admitted, Door, Event, Life, NodeMachine, PeerAnswer};
+use crate::membership::PeerIdentity;
 use crate::mutants::{self, Mutant};
 use crate::replica::{Minter, Mutation, open_store};
 use crate::storage::{Durability, Storage};
@@ -18,7 +19,7 @@ use crate::testing::simulation::node::writer::Writer;
 use crate::time::Now;
 use crate::transport::{CallError, Sender};
 use crate::view::View;
-use crate::wire::Request;
+use crate::wire::{AnswerBody, Request};
 
 /// When all wall clocks of a run begin, in milliseconds since 1970.
 const WALL_START_MS: i64 = 1_700_000_000_000;
@@ -111,9 +112,15 @@ impl SimulatedNode {
         self.incarnations += 1;
         self.life += 1;
         let own = self.view.node();
+        let (seed, now) = (fabric.random.bits(), self.now(fabric));
+        let generation = minter.clock().read(now.wall_ms).0;
+        let identity = PeerIdentity { node: own, generation, address: format!("node-{}:1", self.index) };
         let peers = self.view.layout.members().iter().map(|member| member.id).filter(|id| *id != own);
         self.process = Some(Process {
-            machine: NodeMachine::new(self.view.limits.clone(), incarnation),
+            machine: NodeMachine::new(
+                self.view.limits.clone(),
+                Life { process: incarnation, identity, seed },
+            ),
             clock: Arc::clone(minter.clock()),
             minter,
             peers: PeerClocks::new(peers),
@@ -126,6 +133,7 @@ impl SimulatedNode {
         });
         fabric.trace.add(self.index as u64 ^ incarnation.0);
         fabric.trace.line(fabric.now_us, || format!("node {} starts as {incarnation}", self.index));
+        self.arm_wakeup(fabric);
     }
 
     /// The process is gone at once; the batch that was being committed is stored or not.
@@ -199,10 +207,13 @@ impl SimulatedNode {
             NodeEvent::Answer { call, result, again, .. } => self.take_answer(call, result, again, fabric),
             NodeEvent::CallExpires { call, .. } => {
                 let Some(process) = &mut self.process else { return };
-                if let Some(PendingCall { peer, token, answered: false }) = process.calls.remove(&call) {
+                if let Some(PendingCall { peer, token, sent_us, answered: false }) =
+                    process.calls.remove(&call)
+                {
                     let message = "nothing came in time".into();
                     let result = Err(CallError::NoAnswer(ErrorKind::DeadlineExceeded, message));
-                    self.run(Event::Answer(token, node_id(peer), result), fabric);
+                    let (peer, took_us) = (node_id(peer), fabric.now_us - sent_us);
+                    self.run(Event::Answer { token, peer, took_us, result }, fabric);
                 }
             }
             NodeEvent::Tick { .. } => {
@@ -232,6 +243,10 @@ impl SimulatedNode {
             Admitted::Answered(ticket, body) => self.answer(ticket, body, fabric),
             Admitted::Run(event) => self.run(event, fabric),
             Admitted::Merge(group) => self.queue_mutation(Mutation::Merge(group), fabric),
+            Admitted::Noted(ticket, event) => {
+                self.answer(ticket, AnswerBody::Done, fabric);
+                self.run(event, fabric);
+            }
             Admitted::Administer(..) => {}
         }
     }
@@ -246,7 +261,7 @@ impl SimulatedNode {
         let now = self.now(fabric);
         let Some(process) = &mut self.process else { return };
         let Some(pending) = process.calls.get_mut(&call) else { return };
-        let (peer, token) = (pending.peer, pending.token.clone());
+        let (peer, token, took_us) = (pending.peer, pending.token.clone(), fabric.now_us - pending.sent_us);
         pending.answered = true;
         if !again {
             process.calls.remove(&call);
@@ -257,19 +272,17 @@ impl SimulatedNode {
         }
         let result =
             result.map(|answer| PeerAnswer { incarnation: answer.header.incarnation, body: answer.body });
-        self.run(Event::Answer(token, node_id(peer), result), fabric);
+        self.run(Event::Answer { token, peer: node_id(peer), took_us, result }, fabric);
     }
 
     fn arm_wakeup(&mut self, fabric: &mut Fabric) {
         let Some(process) = &mut self.process else { return };
-        if let Some(at) = process.machine.next_wakeup_us() {
-            // Timers of a real node are no finer than this either.
-            let at = at.max(fabric.now_us).next_multiple_of(1_000);
-            if process.wake_at_us.is_none_or(|armed| at < armed) {
-                process.wake_at_us = Some(at);
-                let event = NodeEvent::Tick { life: self.life };
-                fabric.queue.plan(at, Happening::Node(self.index, event));
-            }
+        // Timers of a real node are no finer than this either.
+        let at = process.machine.next_wakeup_us().max(fabric.now_us).next_multiple_of(1_000);
+        if process.wake_at_us.is_none_or(|armed| at < armed) {
+            process.wake_at_us = Some(at);
+            let event = NodeEvent::Tick { life: self.life };
+            fabric.queue.plan(at, Happening::Node(self.index, event));
         }
     }
 }

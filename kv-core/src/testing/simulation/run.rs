@@ -171,6 +171,9 @@ impl Simulation {
             deadline_ms_default: 80,
             deadline_ms_max: 80,
             heal_timeout_ms: 50,
+            probe_period_ms: 40,
+            probe_timeout_ms: 15,
+            suspicion_ms: 80,
             ..Limits::default()
         };
         let secret = ClusterSecret(*b"simulated secret");

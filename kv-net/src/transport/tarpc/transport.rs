@@ -35,6 +35,8 @@ pub struct TarpcTransport {
     listener: Mutex<Option<TcpListener>>,
     local_address: SocketAddr,
     peers: Arc<Peers>,
+    /// The connections that carry only what must not wait behind large frames.
+    apart: Arc<Peers>,
 }
 
 impl fmt::Debug for TarpcTransport {
@@ -78,6 +80,7 @@ impl TarpcTransport {
             listener: Mutex::new(Some(listener)),
             local_address,
             peers: Arc::default(),
+            apart: Arc::default(),
         })
     }
 
@@ -86,8 +89,8 @@ impl TarpcTransport {
         self.local_address
     }
 
-    fn peer(&self, node: NodeId) -> Result<Arc<Endpoint>, CallError> {
-        if let Some(endpoint) = self.peers.read().get(&node) {
+    fn peer(&self, peers: &Peers, node: NodeId) -> Result<Arc<Endpoint>, CallError> {
+        if let Some(endpoint) = peers.read().get(&node) {
             return Ok(endpoint.clone());
         }
         // Only nodes that have an address get an entry, so that the address book bounds this map.
@@ -98,7 +101,7 @@ impl TarpcTransport {
             ));
         }
         let endpoint = Endpoint::new(self.dialer.clone(), Target::Node(node));
-        Ok(self.peers.write().entry(node).or_insert_with(|| Arc::new(endpoint)).clone())
+        Ok(peers.write().entry(node).or_insert_with(|| Arc::new(endpoint)).clone())
     }
 }
 
@@ -121,20 +124,27 @@ impl Transport for TarpcTransport {
             options: self.dialer.options.clone(),
             lifecycle: self.dialer.lifecycle.clone(),
         });
-        let accepting = accept(listener, host, forget_failures_of(&self.peers));
+        let accepting = accept(listener, host, forget_failures_of([&self.peers, &self.apart]));
         self.dialer.lifecycle.connections.spawn(accepting);
         Ok(())
     }
 
     async fn call(&self, peer: NodeId, frame: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
-        let endpoint = self.peer(peer)?;
+        let endpoint = self.peer(&self.peers, peer)?;
+        endpoint.call(frame, deadline).await
+    }
+
+    async fn call_apart(&self, peer: NodeId, frame: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
+        let endpoint = self.peer(&self.apart, peer)?;
         endpoint.call(frame, deadline).await
     }
 
     async fn shut_down(&self, grace: Duration) {
         self.listener.lock().take();
-        for endpoint in self.peers.read().values() {
-            endpoint.close();
+        for peers in [&self.peers, &self.apart] {
+            for endpoint in peers.read().values() {
+                endpoint.close();
+            }
         }
         self.dialer.lifecycle.shut_down(grace).await;
     }
@@ -147,13 +157,14 @@ impl Drop for TarpcTransport {
 }
 
 /// A peer that connects to this node can be reached again: its failures are forgotten.
-fn forget_failures_of(peers: &Arc<Peers>) -> PeerSeen {
-    let peers: Weak<Peers> = Arc::downgrade(peers);
+fn forget_failures_of(all: [&Arc<Peers>; 2]) -> PeerSeen {
+    let all: [Weak<Peers>; 2] = all.map(Arc::downgrade);
     Arc::new(move |sender| {
-        if let (Sender::Peer(node), Some(peers)) = (sender, peers.upgrade())
-            && let Some(endpoint) = peers.read().get(&node)
-        {
-            endpoint.forget_failures();
+        let Sender::Peer(node) = sender else { return };
+        for peers in all.iter().filter_map(Weak::upgrade) {
+            if let Some(endpoint) = peers.read().get(&node) {
+                endpoint.forget_failures();
+            }
         }
     })
 }

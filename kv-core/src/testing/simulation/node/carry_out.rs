@@ -67,7 +67,9 @@ impl SimulatedNode {
                     let Some(process) = &mut self.process else { return };
                     process.last_call += 1;
                     let call = process.last_call;
-                    process.calls.insert(call, PendingCall { peer, token, answered: false });
+                    process
+                        .calls
+                        .insert(call, PendingCall { peer, token, sent_us: fabric.now_us, answered: false });
                     let forwarded = matches!(body, crate::wire::RequestBody::Forward(_));
                     let header = process.door(&self.view, &*self.disk).header(now);
                     let ticket = Ticket::Peer { node: self.index, life, call, forwarded };
@@ -76,6 +78,7 @@ impl SimulatedNode {
                     fabric.plan_in(timeout_us, Happening::Node(self.index, expires));
                 }
                 Effect::Mutate(mutation) => self.queue_mutation(mutation, fabric),
+                Effect::Moved(..) => {}
                 Effect::Complete { ticket, outcome } => self.complete(ticket, outcome, fabric),
             }
             effects.extend(more.drain(..));

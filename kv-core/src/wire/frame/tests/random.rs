@@ -235,6 +235,7 @@ fn request() -> impl Strategy<Value = RequestBody> {
         change.prop_map(RequestBody::ChangeBucket),
         range_item().prop_map(RequestBody::ReadRange),
         scan().prop_map(RequestBody::Scan),
+        vec(any::<u8>(), 0..20).prop_map(|packet| RequestBody::Gossip(packet.into())),
     ]
 }
 

@@ -49,6 +49,7 @@ variants! { request_name, REQUESTS, RequestBody:
     "change_bucket" = RequestBody::ChangeBucket(_),
     "read_range" = RequestBody::ReadRange(_),
     "scan" = RequestBody::Scan(_),
+    "gossip" = RequestBody::Gossip(_),
 }
 
 variants! { answer_name, ANSWERS, AnswerBody:
@@ -295,6 +296,7 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::ChangeBucket(BucketChange::Delete("b".into())),
         RequestBody::ReadRange(scans::range_item()),
         RequestBody::Scan(scans::scan()),
+        RequestBody::Gossip(Bytes::from_static(b"packet")),
     ];
     let mut named: Vec<(String, RequestBody)> =
         list.drain(..).map(|body| (format!("request {}", request_name(&body)), body)).collect();
