@@ -23,6 +23,7 @@ use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, TraceId};
 use kv_core::key::Key;
 use kv_core::record::{Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version};
 use kv_core::resolver::KeepSiblings;
+use kv_core::storage::Durability;
 use kv_core::wire::{
     Answer, AnswerBody, Header, Heal, ReadAnswer, ReadItem, Request, RequestBody, Source, WriteAnswer,
     WriteItem, decode_answer, decode_request, encode_answer, encode_request,
@@ -280,13 +281,20 @@ fn record() -> Record {
 
 fn requests(record: &EncodedRecord, context: &ContextToken) -> Vec<RequestBody> {
     let bucket = || "default".to_string();
-    let read = ReadItem { bucket: BUCKET, epoch: Epoch(0), key: key(), unless: Some(record.digest()) };
+    let read = ReadItem {
+        bucket: BUCKET,
+        epoch: Epoch(0),
+        key: key(),
+        unless: Some(record.digest()),
+        stand_in: false,
+    };
     let write = WriteItem {
         bucket: BUCKET,
         epoch: Epoch(0),
         key: key(),
         record: record.to_bytes(),
         heal: Some(Heal { damage: 7, sources: vec![Source { node: NodeId(1), complete: true }] }),
+        stand_in_for: None,
     };
     let value = Bytes::from_static(b"value");
     vec![
@@ -319,7 +327,10 @@ fn answers(record: &EncodedRecord, context: &ContextToken) -> Vec<AnswerBody> {
             ReadAnswer::Absent,
             ReadAnswer::Damaged(7),
         ]),
-        AnswerBody::Write(vec![WriteAnswer::Committed, WriteAnswer::Refused(ErrorKind::NotOwner)]),
+        AnswerBody::Write(vec![
+            WriteAnswer::Committed(Durability::Synced),
+            WriteAnswer::Refused(ErrorKind::NotOwner),
+        ]),
         AnswerBody::GetMany(vec![Ok(found), Err(error.clone())]),
         AnswerBody::PutMany(vec![PutResult::Indeterminate(error)]),
         AnswerBody::Buckets(BucketTable::default()),

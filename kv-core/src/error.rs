@@ -85,6 +85,8 @@ error_kinds! {
     StaleIncarnation = 31, retry: true;
     /// The request was seen before and is not run twice.
     Duplicate = 32, retry: false;
+    /// The failure detector takes the node for gone; nothing was sent.
+    NodeDown = 33, retry: true;
     /// The storage engine refused the batch and nothing of it was stored.
     NotWritten = 40, retry: true;
     /// The storage engine failed in a way that leaves the batch's fate unknown; the node stops.

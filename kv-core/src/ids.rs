@@ -77,6 +77,8 @@ pub struct BucketId(pub u32);
 impl BucketId {
     /// Metadata of the store itself: identity, incarnation, clock ceiling, layout, bucket table.
     pub const META: BucketId = BucketId(0);
+    /// Records that are kept for owners that are absent: no bucket of the table.
+    pub const STAND_IN: BucketId = BucketId(u32::MAX);
     /// The bucket `default`, which keeps siblings.
     pub const DEFAULT: BucketId = BucketId(1);
     /// The bucket `redis`, last write wins: database 0 of Redis clients.

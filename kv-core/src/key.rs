@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::ids::{BucketId, Token};
+use crate::ids::{BucketId, NodeId, Token};
 use crate::limits::KEY_BYTES_MAX;
 
 /// A key: 1 to 1,024 bytes of any content.
@@ -67,6 +67,8 @@ impl fmt::Debug for Key {
 
 /// Length of what stands before the key in a storage key: bucket id and token.
 pub const STORAGE_PREFIX_BYTES: usize = 12;
+/// The same for a copy that is kept for an absent owner, which stands in front of bucket id and token.
+pub const STAND_IN_PREFIX_BYTES: usize = 24;
 
 /// The bytes under which a record lies in a [`crate::storage::Storage`]: bucket id, token, key, both numbers big-endian,
 /// so that a partition of a bucket is one range. Kept on the stack for keys of ordinary length.
@@ -81,6 +83,37 @@ impl StorageKey {
         bytes.extend_from_slice(&token.0.to_be_bytes());
         bytes.extend_from_slice(key);
         StorageKey(bytes)
+    }
+
+    /// The storage key of the copy of `key` that is kept for `owner` while that is absent.
+    pub fn stand_in(owner: NodeId, bucket: BucketId, token: Token, key: &[u8]) -> Self {
+        let mut bytes = smallvec::SmallVec::with_capacity(STAND_IN_PREFIX_BYTES + key.len());
+        bytes.extend_from_slice(&Self::stand_in_prefix(owner));
+        bytes.extend_from_slice(Self::new(bucket, token, key).as_bytes());
+        StorageKey(bytes)
+    }
+
+    /// What all copies begin with that are kept for `owner`.
+    pub fn stand_in_prefix(owner: NodeId) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        for (to, from) in
+            bytes.iter_mut().zip(BucketId::STAND_IN.0.to_be_bytes().into_iter().chain(owner.0.to_be_bytes()))
+        {
+            *to = from;
+        }
+        bytes
+    }
+
+    /// Whose copy of what lies under a storage key, if it is one of a copy.
+    pub fn parse_stand_in(storage_key: &[u8]) -> Option<(NodeId, BucketId, Token, Key)> {
+        let (prefix, rest) = storage_key.split_first_chunk::<4>()?;
+        let (owner, rest) = rest.split_first_chunk::<8>()?;
+        let (bucket, rest) = rest.split_first_chunk::<4>()?;
+        let (token, key) = rest.split_first_chunk::<8>()?;
+        let is_copy = u32::from_be_bytes(*prefix) == BucketId::STAND_IN.0;
+        let key = Key::new(Bytes::copy_from_slice(key)).ok().filter(|_| is_copy)?;
+        let [owner, token] = [owner, token].map(|number| u64::from_be_bytes(*number));
+        Some((NodeId(owner), BucketId(u32::from_be_bytes(*bucket)), Token(token), key))
     }
 
     /// The storage key of a piece of the store's own metadata.

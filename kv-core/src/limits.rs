@@ -50,6 +50,10 @@ pub struct Limits {
     pub heal_timeout_ms: u64,
     /// How far a clock may be from those of its peers before the node refuses to coordinate writes.
     pub clock_drift_ms_max: u64,
+    /// Bytes of copies that a node keeps for absent owners; a node that has as many refuses more.
+    pub stand_in_bytes_max: u64,
+    /// How often a node looks whether an owner is back for which it keeps copies, and how long it waits after one that could not be delivered.
+    pub delivery_period_ms: u64,
     /// How often the failure detector probes a member.
     pub probe_period_ms: u64,
     /// How long a probe is waited for before others are asked to probe too.
@@ -77,6 +81,8 @@ impl Default for Limits {
             hedge_delay_ms: 20,
             heal_timeout_ms: 500,
             clock_drift_ms_max: 60_000,
+            stand_in_bytes_max: 4 << 30,
+            delivery_period_ms: 500,
             probe_period_ms: 1_000,
             probe_timeout_ms: 300,
             suspicion_ms: 2_000,

@@ -39,6 +39,9 @@ pub enum Mutant {
     ScanGoesAsFarAsAny,
     ScanTrustsAnyReplica,
     ScanListsDeleted,
+    CopiesAreReleasedWhenSent,
+    CopiesGoToAnyOwner,
+    StandInsPassForOwners,
 }
 
 impl Mutant {
@@ -78,6 +81,9 @@ impl Mutant {
         Mutant::ScanGoesAsFarAsAny,
         Mutant::ScanTrustsAnyReplica,
         Mutant::ScanListsDeleted,
+        Mutant::CopiesAreReleasedWhenSent,
+        Mutant::CopiesGoToAnyOwner,
+        Mutant::StandInsPassForOwners,
     ];
 }
 

@@ -241,6 +241,12 @@ impl View {
         self.layout.owners(token, bucket.properties.n.into())
     }
 
+    /// The nodes that stand in for owners of `token` in `bucket` that are absent, in the order of preference.
+    pub fn stand_ins(&self, bucket: &Bucket, token: Token) -> &[NodeId] {
+        let list = self.layout.placement().preference_list(self.layout.partitioning().partition(token));
+        list.get(self.owners(bucket, token).len()..).unwrap_or_default()
+    }
+
     /// This node.
     pub fn node(&self) -> NodeId {
         self.identity.node

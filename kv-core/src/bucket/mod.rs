@@ -4,7 +4,6 @@ mod properties;
 mod quorum;
 mod table;
 
-pub(crate) use properties::sloppy_is_unsupported;
 pub use properties::{BucketProperties, QuorumMode};
 pub use quorum::Quorum;
 pub use table::{BucketEntry, BucketTable};

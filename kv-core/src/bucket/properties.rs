@@ -10,9 +10,9 @@ use crate::storage::Durability;
 #[serde(rename_all = "snake_case")]
 pub enum QuorumMode {
     /// Those of the owners.
-    #[default]
     Strict,
     /// Those of the owners and of the nodes that stand in for absent ones (Dynamo section 4.6).
+    #[default]
     Sloppy,
 }
 
@@ -47,7 +47,7 @@ impl Default for BucketProperties {
             r: Quorum::Majority,
             w: Quorum::Majority,
             w_min: 1,
-            quorum: QuorumMode::Strict,
+            quorum: QuorumMode::Sloppy,
             resolver: "siblings".into(),
             durability: Durability::Synced,
             value_bytes_max: None,
@@ -79,9 +79,6 @@ impl BucketProperties {
             let w = self.w.needed(n);
             return bad(format!("w_min must be 1 to what w needs ({w}), not {}", self.w_min));
         }
-        if self.quorum == QuorumMode::Sloppy {
-            return Err(sloppy_is_unsupported());
-        }
         if self.value_bytes_max.is_some_and(|most| most as usize > limits.value_bytes_max) {
             return bad(format!("value_bytes_max must be at most {}", limits.value_bytes_max));
         }
@@ -92,12 +89,4 @@ impl BucketProperties {
             .check(n)
             .map_err(|error| Error::new(ErrorKind::InvalidBucket, format!("n = {n}: {}", error.message())))
     }
-}
-
-/// The refusal of sloppy quorums, until stand-in nodes exist.
-pub(crate) fn sloppy_is_unsupported() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "sloppy quorums need stand-in nodes, which this release does not have: use quorum = \"strict\"",
-    )
 }

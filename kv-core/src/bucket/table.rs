@@ -225,10 +225,6 @@ mod tests {
             let result = table.set(name, BucketProperties::default(), BucketId(9), Stamp(1), &limits);
             assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidBucket, "{name}");
         }
-        let sloppy =
-            BucketProperties { quorum: crate::bucket::QuorumMode::Sloppy, ..BucketProperties::default() };
-        let error = table.set("a", sloppy, BucketId(9), Stamp(1), &limits).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
         for (n, w_min) in [(0, 1), (17, 1), (3, 0), (3, 3)] {
             let properties = BucketProperties { n, w_min, ..BucketProperties::default() };
             assert!(

@@ -5,6 +5,7 @@ use crate::causality::{ContextToken, Dot, Stamp};
 use crate::command::Explain;
 use crate::error::Error;
 use crate::ids::{Incarnation, NodeId};
+use crate::storage::Durability;
 
 /// One live version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct GetAnswer {
     pub values: Vec<Sibling>,
     /// What was seen, tombstones included, to be given with the put that replaces it.
     pub context: ContextToken,
+    /// How many of the answers that counted are of nodes that stand in for absent owners.
+    pub stand_ins: u8,
     /// Who answered with what, if that was asked for.
     pub explain: Option<Box<Explain>>,
 }
@@ -36,6 +39,10 @@ pub struct Ack {
     pub node: NodeId,
     /// The life of its store in which it committed.
     pub incarnation: Incarnation,
+    /// Whether it committed in a way that survives a crash of its machine.
+    pub durability: Durability,
+    /// The absent owner for which it keeps the write; none for an owner.
+    pub stands_for: Option<NodeId>,
 }
 
 /// What an applied put says.
@@ -48,6 +55,8 @@ pub struct PutApplied {
     /// The replicas that committed it by the time of the answer.
     #[serde(deserialize_with = "crate::codec::list")]
     pub acks: Vec<Ack>,
+    /// Of an overwrite: how many of the answers that counted in its read are of nodes that stand in for absent owners.
+    pub stand_ins_read: u8,
     /// Who acknowledged and who did not, if that was asked for.
     pub explain: Option<Box<Explain>>,
 }

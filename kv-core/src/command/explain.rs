@@ -27,8 +27,10 @@ pub struct Explain {
 /// One owner's part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainedReplica {
-    /// The owner.
+    /// The node.
     pub node: NodeId,
+    /// Whether it is an owner of the key; otherwise it stands in for one.
+    pub is_owner: bool,
     /// What it said.
     pub state: ReplicaState,
     /// The versions it answered with.

@@ -10,6 +10,8 @@ use crate::key::Key;
 pub struct ReadOptions {
     /// Replicas that have to answer.
     pub r: Option<Quorum>,
+    /// Strict or sloppy quorum.
+    pub quorum: Option<QuorumMode>,
     /// Milliseconds until the get gives up.
     pub timeout_ms: Option<u32>,
     /// Whether the answer says which replicas answered with what.

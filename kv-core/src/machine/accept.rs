@@ -13,10 +13,22 @@ pub fn accept_writes<T>(view: &View, reply: Option<T>, items: Vec<WriteItem>) ->
 fn accept(view: &View, item: WriteItem) -> Result<Merge, ErrorKind> {
     let bucket = view.bucket_by_id(item.bucket).ok_or(ErrorKind::UnknownBucket)?;
     let token = view.token(&item.key);
-    if !view.owners(bucket, token).contains(&view.node()) {
+    let owners = view.owners(bucket, token);
+    let fits = match item.stand_in_for {
+        None => owners.contains(&view.node()),
+        Some(owner) => owners.contains(&owner) && !owners.contains(&view.node()),
+    };
+    if !fits {
         return Err(ErrorKind::NotOwner);
     }
     let record =
         EncodedRecord::check(item.record, bucket.id, &item.key).map_err(|_| ErrorKind::InvalidFrame)?;
-    Ok(Merge { bucket: bucket.clone(), key: item.key, token, record, heal: item.heal })
+    Ok(Merge {
+        bucket: bucket.clone(),
+        key: item.key,
+        token,
+        record,
+        heal: item.heal,
+        stand_in_for: item.stand_in_for,
+    })
 }

@@ -16,6 +16,8 @@ pub enum Effect<T> {
     Resolve(Box<ResolveRequest>),
     /// Read what the local store has in a range and come back with [`crate::machine::Event::Range`].
     ReadRange((OpId, u8), RangeItem),
+    /// Read copies that are kept for absent owners, behind that storage key, and come back with [`crate::machine::Event::Copies`].
+    ReadCopies(Option<Vec<u8>>),
     /// Call [`crate::machine::show`] and come back with [`crate::machine::Event::Shown`].
     Show(Box<ShowRequest>),
     /// Send this request to that peer and come back with [`crate::machine::Event::Answer`] and the token.
@@ -67,6 +69,8 @@ pub enum CallToken {
     Range(OpId, u8),
     /// A repair, whose answer nobody waits for.
     Repair,
+    /// Copies for an owner that was absent.
+    Delivery,
     /// Gossip, whose answer nobody waits for: to be carried apart from everything that may be large.
     Gossip,
 }

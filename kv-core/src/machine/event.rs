@@ -1,10 +1,10 @@
 use bytes::Bytes;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{Incarnation, NodeId, OpId};
 use crate::machine::{CallToken, PreparedGet, PreparedPut, PreparedScan, Resolution, Shown};
-use crate::replica::Minted;
-use crate::storage::CommitError;
+use crate::replica::{CopiesPage, Minted};
+use crate::storage::{CommitError, Durability};
 use crate::transport::CallError;
 use crate::wire::{AnswerBody, RangeAnswer, ReadAnswer};
 
@@ -40,12 +40,14 @@ pub enum Event<T> {
     Resolved(OpId, Box<Result<Resolution, Error>>),
     /// A range was read from the local store.
     Range((OpId, u8), RangeAnswer),
+    /// Copies that are kept for absent owners were read.
+    Copies(Result<CopiesPage, ErrorKind>),
     /// Records were shown.
     Shown(OpId, Result<Vec<Shown>, Error>),
     /// The writer made versions (or refused to) and is about to commit them.
     Minted(Vec<Minted>),
-    /// The writer's commit ended.
-    Committed(Vec<OpId>, Incarnation, Result<(), CommitError>),
+    /// The writer's commit ended: of these operations, in that life of the store, so durably if it succeeded.
+    Committed(Vec<OpId>, Incarnation, Result<Durability, CommitError>),
     /// A peer answered, or did not.
     Answer {
         /// The token of the call.

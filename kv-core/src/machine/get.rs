@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::Epoch;
 use crate::machine::outbox::Outbox;
 use crate::machine::read_quorum::{ReadQuorum, Replica};
-use crate::machine::step::{HEALING, Step};
+use crate::machine::step::{Collected, HEALING, Step};
 use crate::machine::{Effect, PreparedGet, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
 use crate::record::{EncodedRecord, Record};
@@ -139,6 +139,10 @@ impl GetWork {
                 let answer = GetAnswer {
                     values: std::mem::take(&mut resolution.values),
                     context: std::mem::take(&mut resolution.context),
+                    stand_ins: match self.quorum.stand_in_votes() {
+                        _ if mutants::on(Mutant::StandInsPassForOwners) => 0,
+                        votes => votes as u8,
+                    },
                     explain: self.explain.then(|| Box::new(self.explain(step.view, &resolution))),
                 };
                 self.resolution = Some(Box::new(resolution));
@@ -162,22 +166,20 @@ impl GetWork {
 
     fn advance<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> GetStep {
         match self.phase {
-            Phase::Collecting if self.quorum.is_reached() => {
-                self.phase = Phase::Resolving;
-                self.resolve(step, outbox);
-                None
-            }
-            Phase::Collecting if self.quorum.is_hopeless() => {
-                let message = "too few replicas can answer the get";
-                let error = self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
-                self.answered(step, outbox);
-                Some(Err(error))
-            }
-            Phase::Collecting => {
-                let missing = self.quorum.missing();
-                step.read_more(&self.target, &mut self.quorum, missing, outbox);
-                None
-            }
+            Phase::Collecting => match step.collect(&self.target, &mut self.quorum, outbox) {
+                Collected::Waiting => None,
+                Collected::Enough => {
+                    self.phase = Phase::Resolving;
+                    self.resolve(step, outbox);
+                    None
+                }
+                Collected::Hopeless => {
+                    let message = "too few replicas can answer the get";
+                    let error = self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
+                    self.answered(step, outbox);
+                    Some(Err(error))
+                }
+            },
             Phase::Repairing | Phase::Healing if self.quorum.waiting() == 0 => {
                 self.repair(step, outbox);
                 None
@@ -265,6 +267,7 @@ impl GetWork {
                     token: self.target.token,
                     record: resolution.encoded.clone(),
                     heal,
+                    stand_in_for: None,
                 };
                 outbox.repair_local(merge);
             } else {
@@ -274,6 +277,7 @@ impl GetWork {
                     key: self.target.key.clone(),
                     record: resolution.encoded.to_bytes(),
                     heal,
+                    stand_in_for: None,
                 };
                 outbox.repair(*owner, step.op, item, step.heal_timeout_us());
             }
@@ -281,8 +285,11 @@ impl GetWork {
     }
 
     fn explain(&self, view: &View, resolution: &Resolution) -> Explain {
-        let replicas = self.target.owners.iter().zip(&self.quorum.replicas).map(|(node, replica)| {
-            let repaired = is_behind(replica, &resolution.encoded, &resolution.record);
+        let owners = &self.target.owners;
+        let nodes = owners.iter().chain(self.quorum.stand_ins()).zip(&self.quorum.replicas).enumerate();
+        let replicas = nodes.map(|(place, (node, replica))| {
+            let is_owner = place < owners.len();
+            let repaired = is_owner && is_behind(replica, &resolution.encoded, &resolution.record);
             let (state, record) = match replica {
                 Replica::NotAsked => (ReplicaState::NotAsked, None),
                 Replica::Waiting => (ReplicaState::Waiting, None),
@@ -302,7 +309,7 @@ impl GetWork {
                 value_bytes: version.value.as_ref().map(bytes::Bytes::len),
                 won: won(version),
             });
-            ExplainedReplica { node: *node, state, versions: versions.collect(), repaired }
+            ExplainedReplica { node: *node, is_owner, state, versions: versions.collect(), repaired }
         });
         Explain {
             coordinator: view.node(),

@@ -33,5 +33,5 @@ pub fn local_get(
     };
     let context = record.context().seal(view.secret(), bucket.id, &target.key);
     let (values, _) = values(bucket, record, 1);
-    Some(Ok(GetAnswer { values, context, explain: None }))
+    Some(Ok(GetAnswer { values, context, stand_ins: 0, explain: None }))
 }

@@ -5,6 +5,7 @@
 //! [`local_get`] serves a get that one local record answers, and [`accept_writes`] checks a peer's records.
 
 mod accept;
+mod delivery;
 mod door;
 mod effect;
 mod event;
@@ -25,6 +26,7 @@ mod show;
 mod stats;
 mod step;
 mod timers;
+mod write_quorum;
 
 pub use accept::accept_writes;
 pub use door::{Admitted, Door};

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{BucketId, Incarnation, NodeId, OpId};
 use crate::key::Key;
 use crate::limits::Limits;
+use crate::machine::delivery::Delivery;
 use crate::machine::forwards::Forwards;
 use crate::machine::get::GetWork;
 use crate::machine::many::{Asker, Many};
@@ -50,6 +51,7 @@ pub struct NodeMachine<T> {
     healing: BTreeSet<(BucketId, Key)>,
     health: Arc<Health>,
     membership: Membership,
+    delivery: Delivery,
     /// When slow peers are forgiven again.
     forgive_at_us: u64,
     limits: Limits,
@@ -84,6 +86,7 @@ impl<T> NodeMachine<T> {
             healing: BTreeSet::new(),
             health: Arc::default(),
             membership: Membership::new(life.identity, &limits, life.seed),
+            delivery: Delivery::new(),
             forgive_at_us: 0,
             limits,
             life: life.process,
@@ -103,8 +106,8 @@ impl<T> NodeMachine<T> {
 
     /// When the machine wants the next [`Event::Tick`], on the monotonic clock.
     pub fn next_wakeup_us(&self) -> u64 {
-        let gossip = self.membership.next_wakeup_us();
-        self.timers.next_us().map_or(gossip, |timer| timer.min(gossip))
+        let background = self.membership.next_wakeup_us().min(self.delivery.next_us());
+        self.timers.next_us().map_or(background, |timer| timer.min(background))
     }
 
     /// What the machine knows of the node's peers.
@@ -158,20 +161,25 @@ impl<T> NodeMachine<T> {
                 }
             }
             Event::Committed(ops, incarnation, result) => {
-                let result = result.map(|()| incarnation).map_err(|error| error.kind());
+                let result = result.map(|durability| (incarnation, durability)).map_err(|error| error.kind());
                 for op in ops {
-                    self.with_put(at, op, &mut outbox, |put, step, _| put.committed(step, result));
+                    self.with_put(at, op, &mut outbox, |put, step, outbox| {
+                        put.committed(step, result, outbox)
+                    });
                 }
             }
             Event::Answer { token, result, .. } => self.answer(at, token, result, &mut outbox),
+            Event::Copies(page) => self.delivery.copies(at, page, &mut outbox),
             Event::Gossip(packet) => self.gossip(now, &packet, &mut outbox),
             Event::Leave => self.leave(now, &mut outbox),
             Event::Tick => {
                 self.tick(at, &mut outbox);
                 self.tick_gossip(at, &mut outbox);
+                self.delivery.tick(now, &mut outbox);
             }
         }
         self.stats.repairs += outbox.repairs_sent();
+        self.stats.copies_delivered = self.delivery.delivered;
         let missed = outbox.flush();
         self.note_missed(&missed);
     }

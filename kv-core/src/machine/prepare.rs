@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::bucket::{Quorum, QuorumMode, sloppy_is_unsupported};
+use crate::bucket::{Quorum, QuorumMode};
 use crate::causality::{Context, PeerClocks};
 use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, Scan, ScanPosition, WriteOptions};
 use crate::error::{Error, ErrorKind};
@@ -26,6 +26,8 @@ pub struct Target {
     pub token: Token,
     /// Its owners in the order of preference.
     pub owners: SmallVec<[NodeId; 4]>,
+    /// Whether nodes that stand in for absent owners count.
+    pub is_sloppy: bool,
     /// What the operation belongs to, if that is followed.
     pub trace: TraceId,
 }
@@ -48,6 +50,8 @@ pub struct PreparedPut {
     pub(super) needed: usize,
     pub(super) options: WriteOptions,
     pub(super) deadline_us: u64,
+    /// Whether a peer handed it over.
+    pub(super) is_forwarded: bool,
 }
 
 /// A scan that passed the door, and the part of its range that one set of nodes owns.
@@ -278,15 +282,16 @@ pub fn forwarded(
         .bucket_by_id(forward.bucket)
         .ok_or_else(|| Error::new(ErrorKind::UnknownBucket, "the bucket is not known here (yet)"))?;
     let what = (forward.key, forward.value, Replace::Context(forward.context));
-    let put = one_put(view, clocks, now, bucket, what, &forward.options)?;
-    if !put.target.owners.contains(&view.node()) {
+    let mut put = one_put(view, clocks, now, bucket, what, &forward.options)?;
+    if !put.target.is_sloppy && !put.target.owners.contains(&view.node()) {
         return Err(Error::new(ErrorKind::NotOwner, "the receiver of a forwarded put must own its key"));
     }
+    put.is_forwarded = true;
     Ok(put)
 }
 
 fn one_get(view: &View, bucket: &Arc<Bucket>, key: Key, options: &ReadOptions) -> Result<PreparedGet, Error> {
-    let target = target(view, bucket, key)?;
+    let target = target(view, bucket, key, options.quorum)?;
     let needed = needed(options.r.unwrap_or(bucket.properties.r), "r", bucket, target.owners.len())?;
     let timeout_us = timeout_us(view, options.timeout_ms);
     Ok(PreparedGet { target, needed, timeout_us, explain: options.explain })
@@ -301,10 +306,7 @@ fn one_put(
     options: &WriteOptions,
 ) -> Result<PreparedPut, Error> {
     let properties = &bucket.properties;
-    let target = target(view, bucket, key)?;
-    if options.quorum == Some(QuorumMode::Sloppy) {
-        return Err(sloppy_is_unsupported());
-    }
+    let target = target(view, bucket, key, options.quorum)?;
     let size_max =
         properties.value_bytes_max.map_or(usize::MAX, |most| most as usize).min(view.limits.value_bytes_max);
     if let Some(value) = &value
@@ -348,10 +350,18 @@ fn one_put(
         Replace::Nothing => Basis::Given(Context::default()),
     };
     let deadline_us = now.monotonic_us + timeout_us(view, options.timeout_ms);
-    Ok(PreparedPut { target, value, basis, needed: needed_w, options: options.clone(), deadline_us })
+    Ok(PreparedPut {
+        target,
+        value,
+        basis,
+        needed: needed_w,
+        options: options.clone(),
+        deadline_us,
+        is_forwarded: false,
+    })
 }
 
-fn target(view: &View, bucket: &Arc<Bucket>, key: Key) -> Result<Target, Error> {
+fn target(view: &View, bucket: &Arc<Bucket>, key: Key, mode: Option<QuorumMode>) -> Result<Target, Error> {
     if key.as_bytes().len() > view.limits.key_bytes_max {
         return Err(Error::new(
             ErrorKind::InvalidKey,
@@ -359,12 +369,14 @@ fn target(view: &View, bucket: &Arc<Bucket>, key: Key) -> Result<Target, Error> 
         ));
     }
     let token = view.token(&key);
-    Ok(target_at(view, bucket, token, key))
+    let mut target = target_at(view, bucket, token, key);
+    target.is_sloppy = mode.unwrap_or(bucket.properties.quorum) == QuorumMode::Sloppy;
+    Ok(target)
 }
 
 fn target_at(view: &View, bucket: &Arc<Bucket>, token: Token, key: Key) -> Target {
     let owners = SmallVec::from_slice(view.owners(bucket, token));
-    Target { bucket: Arc::clone(bucket), key, token, owners, trace: TraceId::NONE }
+    Target { bucket: Arc::clone(bucket), key, token, owners, is_sloppy: false, trace: TraceId::NONE }
 }
 
 fn needed(quorum: Quorum, name: &str, bucket: &Bucket, owners: usize) -> Result<usize, Error> {

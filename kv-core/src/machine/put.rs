@@ -1,23 +1,25 @@
+mod handing;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::causality::{Context, ContextToken, Dot, Stamp};
-use crate::command::{
-    Ack, Decision, Explain, ExplainedReplica, PutApplied, PutResult, ReplicaState, WriteOptions,
-};
-use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
+use crate::command::{Decision, Explain, PutApplied, PutResult, WriteOptions};
+use crate::error::{Error, ErrorKind};
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::Basis;
 use crate::machine::read_quorum::ReadQuorum;
-use crate::machine::step::Step;
+use crate::machine::step::{Collected, DOUBTFUL, GONE, Step};
+use crate::machine::write_quorum::{Progress, WriteQuorum};
 use crate::machine::{Effect, PreparedPut, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
 use crate::record::EncodedRecord;
 use crate::replica::{Mint, Mutation};
+use crate::storage::Durability;
 use crate::transport::CallError;
 use crate::view::View;
-use crate::wire::{ForwardAnswer, ReadAnswer, WriteAnswer, WriteItem};
+use crate::wire::{ReadAnswer, WriteAnswer, WriteItem};
 
 /// Coordinates one put or delete: reads what an overwrite replaces, has the version made by this node's writer (or by another owner), sends
 /// the merged record to the other owners, and counts acknowledgements.
@@ -25,14 +27,17 @@ use crate::wire::{ForwardAnswer, ReadAnswer, WriteAnswer, WriteItem};
 pub(super) struct PutWork {
     pub(super) target: Target,
     value: Option<Bytes>,
-    needed: usize,
     options: WriteOptions,
     phase: Phase,
     context: Context,
     written: Option<(Dot, ContextToken)>,
-    acks: SmallVec<[Progress; 4]>,
-    extra_acks: usize,
+    /// What is sent, once it is made.
+    record: Option<EncodedRecord>,
+    quorum: WriteQuorum,
+    /// Answers of stand-ins that counted in the read of an overwrite.
+    stand_ins_read: u8,
     deadline_us: u64,
+    is_forwarded: bool,
 }
 
 #[derive(Debug)]
@@ -47,18 +52,11 @@ enum Phase {
     Writing,
     /// Waits for the owner to which the put was handed; the causes of those that did not take it.
     Forwarding {
+        candidates: SmallVec<[NodeId; 4]>,
         next: usize,
         introduced: bool,
     },
     Done,
-}
-
-/// What is known of one owner's copy of the write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Waiting,
-    Committed(Incarnation),
-    Failed(ErrorKind),
 }
 
 /// What a step of a put wants beside its effects.
@@ -87,14 +85,15 @@ impl PutWork {
         PutWork {
             target: put.target,
             value: put.value,
-            needed: if mutants::on(Mutant::ForgetsW) { 1 } else { put.needed },
             options: put.options,
             phase,
             context,
             written: None,
-            acks: SmallVec::from_elem(Progress::Waiting, owners),
-            extra_acks: 0,
+            record: None,
+            quorum: WriteQuorum::new(if mutants::on(Mutant::ForgetsW) { 1 } else { put.needed }, owners),
+            stand_ins_read: 0,
             deadline_us: put.deadline_us,
+            is_forwarded: put.is_forwarded,
         }
     }
 
@@ -118,22 +117,21 @@ impl PutWork {
             Ok(answer) => quorum.answer(index, answer, step.local(&self.target), &self.target),
             Err(error) => quorum.fail(index, error),
         }
-        if quorum.is_reached() {
-            return self.resolve(step, outbox);
+        match step.collect(&self.target, quorum, outbox) {
+            Collected::Waiting => PutStep::Wait,
+            Collected::Enough => self.resolve(step, outbox),
+            Collected::Hopeless => {
+                let message = "too few replicas can say what the overwrite replaces: nothing was written";
+                let error = quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
+                self.end(PutResult::NotApplied(error))
+            }
         }
-        if quorum.is_hopeless() {
-            let message = "too few replicas can say what the overwrite replaces: nothing was written";
-            let error = quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
-            return self.end(PutResult::NotApplied(error));
-        }
-        let missing = quorum.missing();
-        step.read_more(&self.target, quorum, missing, outbox);
-        PutStep::Wait
     }
 
     fn resolve<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
         let Phase::Reading(quorum) = &self.phase else { return PutStep::Wait };
         let records = quorum.records();
+        self.stand_ins_read = quorum.stand_in_votes() as u8;
         self.phase = Phase::Resolving;
         if records.is_empty() {
             return self.replace(step, Context::default(), None, outbox);
@@ -178,7 +176,8 @@ impl PutWork {
             // There is nothing to delete. A write that is still on its way is concurrent with this delete and stays.
             let context = nothing_live
                 .unwrap_or_else(|| context.seal(step.view.secret(), self.target.bucket.id, &self.target.key));
-            let applied = PutApplied { dot: None, context, acks: Vec::new(), explain: None };
+            let stand_ins_read = self.stand_ins_read;
+            let applied = PutApplied { dot: None, context, acks: Vec::new(), stand_ins_read, explain: None };
             return self.end(PutResult::Applied(applied));
         }
         self.context = context;
@@ -186,10 +185,32 @@ impl PutWork {
     }
 
     fn make<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
-        if step.local(&self.target).is_none() {
-            self.phase = Phase::Forwarding { next: 0, introduced: false };
-            return self.next_forward();
+        match step.local(&self.target) {
+            Some(_) => self.mint(step, None, outbox),
+            // Somebody could not reach any owner: this node stands in for the first of those that it cannot reach itself.
+            None if self.is_forwarded => self.mint_as_stand_in(step, outbox),
+            None => {
+                let candidates = step.coordinators(&self.target, outbox);
+                self.phase = Phase::Forwarding { candidates, next: 0, introduced: false };
+                self.next_forward(step, outbox)
+            }
         }
+    }
+
+    fn mint_as_stand_in<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
+        let doubtful = |owner: &NodeId| outbox.rank(Some(owner)) >= DOUBTFUL;
+        let absent = self.target.owners.iter().position(doubtful).unwrap_or(0);
+        self.quorum.add_stand_in(step.view.node(), absent as u8);
+        let owner = self.target.owners.get(absent).copied();
+        self.mint(step, owner, outbox)
+    }
+
+    fn mint<T>(
+        &mut self,
+        step: Step<'_>,
+        stand_in_for: Option<NodeId>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> PutStep {
         self.phase = Phase::Minting;
         outbox.effect(Effect::Mutate(Mutation::Mint(Box::new(Mint {
             op: step.op,
@@ -200,6 +221,7 @@ impl PutWork {
             value: self.value.clone(),
             expiry: None,
             id: None,
+            stand_in_for,
             deadline_us: step.deadline_us,
         }))));
         PutStep::Wait
@@ -229,57 +251,106 @@ impl PutWork {
         }
         let sealed = context.seal(step.view.secret(), self.target.bucket.id, &self.target.key);
         self.written = Some((dot, sealed));
+        self.record = Some(record);
         self.phase = Phase::Writing;
+        self.send(step, outbox)
+    }
+
+    /// Sends the record to the other owners, and to nodes that stand in for those that cannot be reached.
+    fn send<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
+        let Some(record) = self.record.clone() else { return PutStep::Wait };
         for (index, owner) in self.target.owners.iter().enumerate() {
             if *owner == step.view.node() {
                 continue;
             }
-            let item = WriteItem {
-                bucket: self.target.bucket.id,
-                epoch: Epoch(0),
-                key: self.target.key.clone(),
-                record: record.to_bytes(),
-                heal: None,
-            };
-            outbox.write(*owner, step.op, index as u8, item, step.timeout_us());
+            if self.target.is_sloppy && outbox.rank(Some(owner)) >= GONE {
+                self.quorum.note(index as u8, Progress::Failed(ErrorKind::NodeDown));
+            } else {
+                let item = write_item(&self.target, &record, None);
+                outbox.write(*owner, step.op, index as u8, item, step.timeout_us());
+            }
         }
+        self.stand_in_for_doubtful(step, outbox);
         if mutants::on(Mutant::AcknowledgesBeforeCommit)
             && let Some(local) = step.local(&self.target)
         {
-            return self.acknowledge(step, local, Progress::Committed(Incarnation(0)));
+            return self.acknowledge(
+                step,
+                local,
+                Progress::Committed(Incarnation(0), Durability::Synced),
+                outbox,
+            );
         }
-        PutStep::Wait
+        if self.quorum.is_hopeless() { self.hopeless() } else { PutStep::Wait }
+    }
+
+    /// Has other nodes keep the write for owners that do not, or that probably cannot, take it themselves.
+    fn stand_in_for_doubtful<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        let Some(record) = self.record.clone().filter(|_| self.target.is_sloppy) else { return };
+        let failed = self.quorum.failed_owners();
+        for (place, owner) in self.target.owners.iter().enumerate() {
+            let place = place as u8;
+            let doubtful = *owner != step.view.node() && outbox.rank(Some(owner)) >= DOUBTFUL;
+            if !(doubtful || failed.contains(&place)) || self.quorum.has_stand_in(place) {
+                continue;
+            }
+            let candidates = step.view.stand_ins(&self.target.bucket, self.target.token).iter();
+            let is_free = |node: &&NodeId| {
+                **node != step.view.node()
+                    && self.quorum.stand_in(**node).is_none()
+                    && outbox.rank(Some(*node)) < DOUBTFUL
+            };
+            let Some(node) = candidates.copied().find(|node| is_free(&node)) else { continue };
+            let index = self.quorum.add_stand_in(node, place);
+            let item = write_item(&self.target, &record, Some(*owner));
+            outbox.write(node, step.op, index, item, step.timeout_us());
+        }
     }
 
     /// This node's own commit ended.
-    pub(super) fn committed(&mut self, step: Step<'_>, result: Result<Incarnation, ErrorKind>) -> PutStep {
-        let assumed = mutants::on(Mutant::FailedCommitCountsAsCommit).then_some(Incarnation(0));
+    pub(super) fn committed<T>(
+        &mut self,
+        step: Step<'_>,
+        result: Result<(Incarnation, Durability), ErrorKind>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> PutStep {
+        let assumed = mutants::on(Mutant::FailedCommitCountsAsCommit);
+        let assumed = assumed.then_some((Incarnation(0), Durability::Synced));
         let result = result.or_else(|kind| assumed.ok_or(kind));
-        match step.local(&self.target) {
-            Some(local) => {
-                self.acknowledge(step, local, result.map_or_else(Progress::Failed, Progress::Committed))
-            }
-            None => PutStep::Wait,
-        }
+        let progress = match result {
+            Ok((incarnation, durability)) => Progress::Committed(incarnation, durability),
+            Err(kind) => Progress::Failed(kind),
+        };
+        let own = step.local(&self.target).or_else(|| self.quorum.stand_in(step.view.node()));
+        own.map_or(PutStep::Wait, |own| self.acknowledge(step, own, progress, outbox))
     }
 
-    /// Another owner answered, or did not.
-    pub(super) fn write_answer(
+    /// Another node answered, or did not.
+    pub(super) fn write_answer<T>(
         &mut self,
         step: Step<'_>,
         index: u8,
         answer: Result<(WriteAnswer, Incarnation), &CallError>,
+        outbox: &mut Outbox<'_, T>,
     ) -> PutStep {
         let progress = match answer {
-            Ok((WriteAnswer::Committed, incarnation)) => Progress::Committed(incarnation),
+            Ok((WriteAnswer::Committed(durability), incarnation)) => {
+                Progress::Committed(incarnation, durability)
+            }
             Ok((WriteAnswer::Refused(kind), _)) => Progress::Failed(kind),
             Ok((WriteAnswer::Unknown, _)) => Progress::Failed(ErrorKind::CommitUnknown),
             Err(error) => Progress::Failed(error.kind()),
         };
-        self.acknowledge(step, index, progress)
+        self.acknowledge(step, index, progress, outbox)
     }
 
-    fn acknowledge(&mut self, step: Step<'_>, index: u8, progress: Progress) -> PutStep {
+    fn acknowledge<T>(
+        &mut self,
+        step: Step<'_>,
+        index: u8,
+        progress: Progress,
+        outbox: &mut Outbox<'_, T>,
+    ) -> PutStep {
         if !matches!(self.phase, Phase::Writing) {
             return PutStep::Wait;
         }
@@ -287,23 +358,21 @@ impl PutWork {
         if step.now.monotonic_us > self.deadline_us {
             return self.deadline();
         }
-        match self.acks.get_mut(usize::from(index)) {
-            Some(known) if *known == Progress::Waiting => *known = progress,
-            Some(_) if mutants::on(Mutant::DuplicatedAnswerCountsTwice) => self.extra_acks += 1,
-            _ => {}
-        }
-        let got = self.committed_owners() + self.extra_acks;
-        let waiting = self.acks.iter().filter(|progress| **progress == Progress::Waiting).count();
-        if got >= self.needed {
+        self.quorum.note(index, progress);
+        if self.quorum.is_reached() {
             let applied = self.applied(step.view);
             return self.end(PutResult::Applied(applied));
         }
-        if got + waiting < self.needed {
-            let message = "too few replicas could commit the write: it may appear";
-            let error = self.shortfall(ErrorKind::Unavailable, message);
-            return self.end(PutResult::Indeterminate(error));
+        if matches!(progress, Progress::Failed(_)) {
+            self.stand_in_for_doubtful(step, outbox);
         }
-        PutStep::Wait
+        if self.quorum.is_hopeless() { self.hopeless() } else { PutStep::Wait }
+    }
+
+    fn hopeless(&mut self) -> PutStep {
+        let message = "too few replicas could commit the write: it may appear";
+        let error = self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
+        self.end(PutResult::Indeterminate(error))
     }
 
     pub(super) fn hedge<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
@@ -336,64 +405,11 @@ impl PutWork {
             }
             Phase::Writing => {
                 let message = "the deadline passed before enough replicas committed: the write may appear";
-                PutResult::Indeterminate(self.shortfall(kind, message))
+                PutResult::Indeterminate(self.quorum.shortfall(kind, message, &self.target.owners))
             }
             Phase::Done => return PutStep::Wait,
         };
         self.end(result)
-    }
-
-    /// What the owner to which the put was handed is told.
-    pub(super) fn forward_body(&self, step: Step<'_>) -> (Option<Bytes>, ContextToken, WriteOptions) {
-        let context = self.context.seal(step.view.secret(), self.target.bucket.id, &self.target.key);
-        let mut options = self.options.clone();
-        options.timeout_ms = Some((step.timeout_us() / 1_000).clamp(1, u64::from(u32::MAX)) as u32);
-        (self.value.clone(), context, options)
-    }
-
-    /// The owner to which the put was handed answered, or did not.
-    pub(super) fn forward_answer(&mut self, answer: Result<ForwardAnswer, CallError>) -> PutStep {
-        let Phase::Forwarding { next, introduced } = &mut self.phase else { return PutStep::Wait };
-        let cause = match answer {
-            Ok(ForwardAnswer { result: PutResult::NotApplied(error) }) if error.is_retryable() => {
-                // A peer that is new to this node has just said which life it lives.
-                if error.kind() == ErrorKind::StaleIncarnation && !*introduced {
-                    *introduced = true;
-                    return self.next_forward();
-                }
-                error.kind()
-            }
-            Ok(ForwardAnswer { result }) => return self.end(result),
-            // A peer that is new to this node, or began a new life, refuses and has just said which.
-            Err(CallError::NotSent(ErrorKind::StaleIncarnation, _)) if !*introduced => {
-                *introduced = true;
-                return self.next_forward();
-            }
-            Err(CallError::NotSent(kind, _)) => kind,
-            Err(CallError::NoAnswer(kind, message)) => {
-                let message =
-                    format!("the owner that the put was handed to did not answer ({message}): it may appear");
-                return self.end(PutResult::Indeterminate(Error::new(kind, message)));
-            }
-        };
-        if let Some(progress) = self.acks.get_mut(*next) {
-            *progress = Progress::Failed(cause);
-        }
-        *next += 1;
-        *introduced = false;
-        self.next_forward()
-    }
-
-    fn next_forward(&mut self) -> PutStep {
-        let Phase::Forwarding { next, .. } = &self.phase else { return PutStep::Wait };
-        match self.target.owners.get(*next) {
-            Some(owner) => PutStep::Forward(*owner),
-            None => {
-                let message = "no owner of the key could take the put: nothing was written";
-                let error = self.shortfall(ErrorKind::Unavailable, message);
-                self.end(PutResult::NotApplied(error))
-            }
-        }
     }
 
     fn end(&mut self, result: PutResult) -> PutStep {
@@ -402,57 +418,35 @@ impl PutWork {
     }
 
     fn applied(&mut self, view: &View) -> PutApplied {
-        let acks = self.target.owners.iter().zip(&self.acks).filter_map(|(node, progress)| match progress {
-            Progress::Committed(incarnation) => Some(Ack { node: *node, incarnation: *incarnation }),
-            _ => None,
-        });
-        let acks = acks.collect();
+        let acks = self.quorum.acks(&self.target.owners);
         let explain = self.options.explain.then(|| Box::new(self.explain(view)));
         let (dot, context) = match self.written.take() {
             Some((dot, context)) => (Some(dot), context),
             None => (None, ContextToken::default()),
         };
-        PutApplied { dot, context, acks, explain }
+        PutApplied { dot, context, acks, stand_ins_read: self.stand_ins_read, explain }
     }
 
     fn explain(&self, view: &View) -> Explain {
-        let replicas = self.target.owners.iter().zip(&self.acks).map(|(node, progress)| ExplainedReplica {
-            node: *node,
-            state: match progress {
-                Progress::Waiting => ReplicaState::Waiting,
-                Progress::Committed(incarnation) => ReplicaState::Committed(*incarnation),
-                Progress::Failed(kind) => ReplicaState::Failed(*kind),
-            },
-            versions: Vec::new(),
-            repaired: false,
-        });
         Explain {
             coordinator: view.node(),
             token: self.target.token,
             partition: view.layout.partitioning().partition(self.target.token),
             layout: view.layout.version(),
-            needed: self.needed as u8,
-            replicas: replicas.collect(),
+            needed: self.quorum.needed() as u8,
+            replicas: self.quorum.explain(&self.target.owners),
             decision: Decision::Written,
         }
     }
+}
 
-    fn committed_owners(&self) -> usize {
-        self.acks.iter().filter(|progress| matches!(progress, Progress::Committed(_))).count()
-    }
-
-    fn shortfall(&self, kind: ErrorKind, message: &str) -> Error {
-        let causes = self.target.owners.iter().zip(&self.acks).filter_map(|(node, progress)| {
-            let kind = match progress {
-                // An owner that is still waited for is a cause only of a deadline that passed.
-                Progress::Waiting if kind == ErrorKind::DeadlineExceeded => kind,
-                Progress::Committed(_) | Progress::Waiting => return None,
-                Progress::Failed(cause) => *cause,
-            };
-            Some(Cause { node: *node, kind })
-        });
-        let causes = causes.collect();
-        let got = self.committed_owners() as u8;
-        Error::new(kind, message).with_quorum(QuorumShortfall { needed: self.needed as u8, got, causes })
+fn write_item(target: &Target, record: &EncodedRecord, stand_in_for: Option<NodeId>) -> WriteItem {
+    WriteItem {
+        bucket: target.bucket.id,
+        epoch: Epoch(0),
+        key: target.key.clone(),
+        record: record.to_bytes(),
+        heal: None,
+        stand_in_for,
     }
 }

@@ -12,7 +12,9 @@ use crate::wire::{ReadAnswer, Source};
 #[derive(Debug)]
 pub(super) struct ReadQuorum {
     pub(super) needed: usize,
+    /// The owners, and behind them the stand-ins.
     pub(super) replicas: SmallVec<[Replica; 4]>,
+    stand_ins: SmallVec<[NodeId; 2]>,
 }
 
 /// What is known of one owner.
@@ -44,13 +46,19 @@ impl Replica {
 impl ReadQuorum {
     pub(super) fn new(needed: usize, owners: usize) -> Self {
         let needed = if mutants::on(Mutant::ForgetsR) { needed.min(1) } else { needed };
-        ReadQuorum { needed, replicas: SmallVec::from_elem(Replica::NotAsked, owners) }
+        ReadQuorum {
+            needed,
+            replicas: SmallVec::from_elem(Replica::NotAsked, owners),
+            stand_ins: SmallVec::new(),
+        }
     }
 
-    /// Marks up to `most` owners as asked, those of a low `rank` first and otherwise in the order of preference, and returns which.
-    pub(super) fn ask(&mut self, most: usize, rank: impl Fn(usize) -> u8) -> SmallVec<[u8; 4]> {
-        let open =
-            |(index, replica): (usize, &Replica)| (*replica == Replica::NotAsked).then_some(index as u8);
+    /// Marks up to `most` owners as asked, those of a low `rank` first and otherwise in the order of preference, and returns which. Those
+    /// without a rank are left out.
+    pub(super) fn ask(&mut self, most: usize, rank: impl Fn(usize) -> Option<u8>) -> SmallVec<[u8; 4]> {
+        let open = |(index, replica): (usize, &Replica)| {
+            (*replica == Replica::NotAsked && rank(index).is_some()).then_some(index as u8)
+        };
         let mut asked: SmallVec<[u8; 4]> = self.replicas.iter().enumerate().filter_map(open).collect();
         if asked.len() > most {
             asked.sort_by_key(|index| rank(usize::from(*index)));
@@ -64,7 +72,7 @@ impl ReadQuorum {
 
     /// The owners that were asked and have not answered.
     pub(super) fn waiting_for<'a>(&'a self, owners: &'a [NodeId]) -> impl Iterator<Item = NodeId> + 'a {
-        let pairs = owners.iter().zip(&self.replicas);
+        let pairs = owners.iter().chain(&self.stand_ins).zip(&self.replicas);
         pairs.filter(|(_, replica)| **replica == Replica::Waiting).map(|(owner, _)| *owner)
     }
 
@@ -73,6 +81,42 @@ impl ReadQuorum {
         if let Some(replica) = self.replicas.get_mut(usize::from(index)) {
             *replica = Replica::Waiting;
         }
+    }
+
+    /// Adds a node that stands in, and marks it as asked; returns its index.
+    pub(super) fn add_stand_in(&mut self, node: NodeId) -> u8 {
+        self.stand_ins.push(node);
+        self.replicas.push(Replica::Waiting);
+        (self.replicas.len() - 1) as u8
+    }
+
+    /// The nodes that were asked as stand-ins.
+    pub(super) fn stand_ins(&self) -> &[NodeId] {
+        &self.stand_ins
+    }
+
+    /// The node at an index.
+    pub(super) fn node(&self, index: u8, owners: &[NodeId]) -> Option<NodeId> {
+        owners.iter().chain(&self.stand_ins).nth(usize::from(index)).copied()
+    }
+
+    /// How many stand-ins count.
+    pub(super) fn stand_in_votes(&self) -> usize {
+        let owners = self.replicas.len() - self.stand_ins.len();
+        let votes = |replica: &&Replica| matches!(replica, Replica::Absent | Replica::Record(_));
+        self.replicas.iter().skip(owners).filter(votes).count()
+    }
+
+    /// How many more stand-ins are needed, if only the owners of which `is_reachable` says so can still answer.
+    pub(super) fn stand_ins_missing(&self, is_reachable: impl Fn(usize) -> bool) -> usize {
+        let owners = self.replicas.len() - self.stand_ins.len();
+        let helps = |(index, replica): (usize, &Replica)| match replica {
+            Replica::Absent | Replica::Record(_) => true,
+            Replica::NotAsked | Replica::Waiting => index >= owners || is_reachable(index),
+            Replica::Recovering(..) | Replica::Damaged(_) | Replica::Failed(_) => false,
+        };
+        let helping = self.replicas.iter().enumerate().filter(|pair| helps(*pair)).count();
+        self.needed.saturating_sub(helping)
     }
 
     /// How many owners must be asked now so that, with those that may still answer, enough can count.

@@ -89,7 +89,7 @@ impl ScanWork {
     }
 
     fn ask_more<T>(&mut self, step: Step<'_>, most: usize, mut records: bool, outbox: &mut Outbox<'_, T>) {
-        for index in self.quorum.ask(most, |index| outbox.rank(self.scan.owners.get(index))) {
+        for index in self.quorum.ask(most, |index| Some(outbox.rank(self.scan.owners.get(index)))) {
             self.ask(step, index, std::mem::take(&mut records), outbox);
         }
     }

@@ -23,6 +23,8 @@ pub struct MachineStats {
     pub scans_failed: u64,
     /// Records sent to owners that were behind, this node among them.
     pub repairs: u64,
+    /// Copies for absent owners that those have committed.
+    pub copies_delivered: u64,
     /// Puts handed to an owner.
     pub forwarded: u64,
     /// Operations refused because too many were under way.
@@ -50,6 +52,7 @@ impl Default for MachineStats {
             scans_answered: 0,
             scans_failed: 0,
             repairs: 0,
+            copies_delivered: 0,
             forwarded: 0,
             shed: 0,
             errors: BTreeMap::new(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foca::{
-    Codec, Config, Foca, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec, Runtime, State,
-    Timer,
+    Codec, Config, Foca, Member, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec, Runtime,
+    State, Timer,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -44,7 +44,10 @@ pub struct Membership {
     states: BTreeMap<NodeId, Liveness>,
     /// The last life of each member that was heard of.
     identities: BTreeMap<NodeId, PeerIdentity>,
+    /// Since when a member is suspected.
+    suspected: BTreeMap<NodeId, u64>,
     probe_period_us: u64,
+    suspicion_us: u64,
     announce_at_us: u64,
     announced: usize,
     refused: u64,
@@ -93,7 +96,9 @@ impl Membership {
             wishes: Wishes { now_us: 0, packets: Vec::new(), moved: Vec::new(), timers: Timers::new() },
             states: BTreeMap::new(),
             identities: BTreeMap::new(),
+            suspected: BTreeMap::new(),
             probe_period_us: limits.probe_period_ms * 1_000,
+            suspicion_us: limits.suspicion_ms * 1_000,
             announce_at_us: 0,
             announced: 0,
             refused: 0,
@@ -152,6 +157,7 @@ impl Membership {
         if now_us >= self.announce_at_us {
             self.announce_at_us = now_us + self.probe_period_us * ANNOUNCE_PERIODS;
             self.announce(layout);
+            self.end_suspicions(now_us);
         }
         self.finish(effects);
     }
@@ -161,6 +167,21 @@ impl Membership {
         self.wishes.now_us = now_us;
         let _ = self.swim.leave_cluster(&mut self.wishes);
         self.finish(effects);
+    }
+
+    /// A node that takes another identity forgets the timers of its suspicions, and a member that does not hear of one cannot object: it is
+    /// taken for down, hears of that, and comes back.
+    fn end_suspicions(&mut self, now_us: u64) {
+        let most_us = self.suspicion_us + 2 * self.probe_period_us;
+        let long =
+            |node: &NodeId| self.suspected.get(node).is_some_and(|since_us| now_us > since_us + most_us);
+        let stuck: Vec<Member<PeerIdentity>> = self
+            .swim
+            .iter_membership_state()
+            .filter(|member| member.state() == State::Suspect && long(&member.id().node))
+            .map(|member| Member::new(member.id().clone(), member.incarnation(), State::Down))
+            .collect();
+        let _ = self.swim.apply_many(stuck.into_iter(), true, &mut self.wishes);
     }
 
     fn announce(&mut self, layout: &Layout) {
@@ -196,6 +217,11 @@ impl Membership {
                 State::Down => Liveness::Down,
             };
             self.states.insert(member.id().node, state);
+            if state == Liveness::Suspected {
+                self.suspected.entry(member.id().node).or_insert(self.wishes.now_us);
+            } else {
+                self.suspected.remove(&member.id().node);
+            }
         }
         for identity in self.wishes.moved.drain(..) {
             let known = self.identities.insert(identity.node, identity.clone());

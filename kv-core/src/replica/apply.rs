@@ -1,12 +1,12 @@
 use crate::causality::Stamp;
 use crate::error::{Error, ErrorKind};
-use crate::ids::{BucketId, OpId, Token};
+use crate::ids::{BucketId, NodeId, OpId, Token};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::replica::held::Held;
 use crate::replica::leftover::bucket_of;
 use crate::replica::meta::Meta;
-use crate::replica::{MergeGroup, Minted, Minter, Mutation};
+use crate::replica::{Ledger, MergeGroup, Minted, Mutation};
 use crate::storage::{Batch, CommitError, Durability, Storage};
 use crate::time::Now;
 use crate::view::View;
@@ -19,6 +19,8 @@ pub struct Applied<T> {
     pub batch: Batch,
     /// How durably: the strictest that any bucket in the batch asks for.
     pub durability: Durability,
+    /// How durably it is stored once it is: a store that cannot do better says so.
+    pub achieved: Durability,
     /// What became of each mint: the machine sends the records to the other owners while the batch is committed.
     pub minted: Vec<Minted>,
     /// Versions that arrived and that a resolver let go for concurrent ones: writes lost to last write wins.
@@ -28,6 +30,8 @@ pub struct Applied<T> {
     /// Peers that wait, with their answers if the commit succeeds.
     replies: Vec<(T, Vec<WriteAnswer>)>,
     lease: Option<Stamp>,
+    /// For every copy for an absent owner that changes: the owner, the bytes before, the bytes after.
+    copies_changed: Vec<(NodeId, u64, u64)>,
 }
 
 /// What to say once a batch is committed or has failed.
@@ -41,10 +45,19 @@ pub struct Finished<T> {
 
 impl<T> Applied<T> {
     /// What to say when the commit of the batch has ended with `result`.
-    pub fn finish(self, result: &Result<(), CommitError>, minter: &mut Minter) -> Finished<T> {
+    pub fn finish(self, result: &Result<(), CommitError>, ledger: &mut Ledger) -> Finished<T> {
         let mut replies = self.replies;
+        let minter = &mut ledger.minter;
         match result {
             Ok(()) => {
+                for answer in replies.iter_mut().flat_map(|(_, answers)| answers) {
+                    if let WriteAnswer::Committed(durability) = answer {
+                        *durability = self.achieved;
+                    }
+                }
+                for (owner, before, after) in self.copies_changed {
+                    ledger.stand_ins.changed(owner, before, after);
+                }
                 if let Some(lease) = self.lease {
                     minter.clock().lease_stored(lease);
                 }
@@ -57,7 +70,7 @@ impl<T> Applied<T> {
                     CommitError::Unknown(_) => WriteAnswer::Unknown,
                 };
                 for answer in replies.iter_mut().flat_map(|(_, answers)| answers) {
-                    if *answer == WriteAnswer::Committed {
+                    if matches!(answer, WriteAnswer::Committed(_)) {
                         *answer = failed;
                     }
                 }
@@ -66,6 +79,9 @@ impl<T> Applied<T> {
         Finished { ops: self.ops, replies }
     }
 }
+
+/// A key, in the order of storage keys: the owner for which it is kept, if it is a copy; bucket, token and key.
+type Name<'a> = (Option<NodeId>, BucketId, Token, &'a Key);
 
 /// What the batch in the making holds under the keys that a list of mutations touches.
 struct Slots {
@@ -81,19 +97,23 @@ struct Slots {
 pub fn apply<T>(
     store: &dyn Storage,
     view: &View,
-    minter: &mut Minter,
+    ledger: &mut Ledger,
     now: Now,
     mutations: Vec<Mutation<T>>,
 ) -> Applied<T> {
     let mut applied = Applied {
         batch: Batch::new(),
         durability: Durability::Buffered,
+        achieved: Durability::Buffered,
         minted: Vec::new(),
         discarded: 0,
         ops: Vec::new(),
         replies: Vec::new(),
         lease: None,
+        copies_changed: Vec::new(),
     };
+    let is_full = ledger.stand_ins.bytes() >= view.limits.stand_in_bytes_max;
+    let minter = &mut ledger.minter;
     let mut slots = match Slots::read(store, &mutations) {
         Ok(slots) => slots,
         Err(error) => return refuse(applied, mutations, &error),
@@ -104,17 +124,26 @@ pub fn apply<T>(
             Mutation::Mint(mint) => {
                 applied.durability = applied.durability.max(mint.bucket.properties.durability);
                 let held = slots.next();
-                let result = known(view, mint.bucket.id).and_then(|()| held?.mint(view, &mint, minter, now));
+                let result = known(view, mint.bucket.id)
+                    .and_then(|()| has_room(is_full, mint.stand_in_for).map_err(full))
+                    .and_then(|()| held?.mint(view, &mint, minter, now));
                 if result.is_ok() {
                     applied.ops.push(mint.op);
                 }
                 applied.minted.push(Minted { op: mint.op, result });
             }
-            Mutation::Merge(group) => applied.merge(view, &mut slots, group),
+            Mutation::Merge(group) => applied.merge(view, is_full, &mut slots, group),
+            Mutation::Release(copies) => {
+                for copy in copies {
+                    if let Ok(held) = slots.next() {
+                        held.release(&copy);
+                    }
+                }
+            }
             Mutation::Meta { name, value, reply } => {
                 applied.durability = Durability::Synced;
                 applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
-                applied.replies.push((reply, vec![WriteAnswer::Committed]));
+                applied.replies.push((reply, vec![WriteAnswer::Committed(Durability::Synced)]));
             }
             Mutation::Remove { range, reply } => {
                 // A bucket that has come back meanwhile, because it was deleted and changed at the same time, keeps what it has.
@@ -122,16 +151,24 @@ pub fn apply<T>(
                 if !range.is_empty() && !is_live {
                     applied.batch.delete_range(&range.start, &range.end);
                 }
-                applied.replies.push((reply, vec![WriteAnswer::Committed]));
+                applied.replies.push((reply, vec![WriteAnswer::Committed(Durability::Synced)]));
             }
         }
     }
     let mut scratch = Vec::new();
     for (storage_key, held) in slots.keys.iter().zip(&slots.held) {
         if let Some(held) = held {
-            held.store(storage_key, &mut applied.batch, &mut scratch);
+            let written = held.store(storage_key, &mut applied.batch, &mut scratch);
             applied.discarded += held.discarded;
+            if let (Some((before, after)), Some((owner, ..))) =
+                (written, StorageKey::parse_stand_in(storage_key.as_bytes()))
+            {
+                applied.copies_changed.push((owner, before, after));
+            }
         }
+    }
+    if store.capabilities().durable {
+        applied.achieved = applied.durability;
     }
     if let Some(ceiling) = lease.filter(|_| !applied.minted.is_empty()) {
         Meta::put_ceiling(&mut applied.batch, ceiling);
@@ -141,17 +178,19 @@ pub fn apply<T>(
 }
 
 impl<T> Applied<T> {
-    fn merge(&mut self, view: &View, slots: &mut Slots, group: MergeGroup<T>) {
+    fn merge(&mut self, view: &View, is_full: bool, slots: &mut Slots, group: MergeGroup<T>) {
         let mut answers = Vec::with_capacity(group.items.len());
         for item in &group.items {
             let merged = item.as_ref().map_err(|kind| *kind).and_then(|merge| {
                 self.durability = self.durability.max(merge.bucket.properties.durability);
                 let held = slots.next();
                 known(view, merge.bucket.id).map_err(|error| error.kind())?;
+                has_room(is_full, merge.stand_in_for)?;
                 held.map_err(|error| error.kind())?.merge(view, merge)
             });
             answers.push(match merged {
-                Ok(()) => WriteAnswer::Committed,
+                // How durably is known when the whole batch is.
+                Ok(()) => WriteAnswer::Committed(Durability::Buffered),
                 Err(kind) => WriteAnswer::Refused(kind),
             });
         }
@@ -163,13 +202,22 @@ impl<T> Applied<T> {
 
 impl Slots {
     fn read<T>(store: &dyn Storage, mutations: &[Mutation<T>]) -> Result<Self, Error> {
-        let mut keys: Vec<(BucketId, Token, &Key, usize)> = Vec::with_capacity(mutations.len());
+        let mut keys: Vec<(Name<'_>, usize)> = Vec::with_capacity(mutations.len());
         for mutation in mutations {
             match mutation {
-                Mutation::Mint(mint) => keys.push((mint.bucket.id, mint.token, &mint.key, keys.len())),
+                Mutation::Mint(mint) => {
+                    let name = (mint.stand_in_for, mint.bucket.id, mint.token, &mint.key);
+                    keys.push((name, keys.len()));
+                }
                 Mutation::Merge(group) => {
                     for merge in group.items.iter().flatten() {
-                        keys.push((merge.bucket.id, merge.token, &merge.key, keys.len()));
+                        let name = (merge.stand_in_for, merge.bucket.id, merge.token, &merge.key);
+                        keys.push((name, keys.len()));
+                    }
+                }
+                Mutation::Release(copies) => {
+                    for copy in copies {
+                        keys.push(((Some(copy.owner), copy.bucket, copy.token, &copy.key), keys.len()));
                     }
                 }
                 Mutation::Meta { .. } | Mutation::Remove { .. } => {}
@@ -178,10 +226,10 @@ impl Slots {
         // The order of storage keys.
         keys.sort_unstable();
         let mut places = vec![0; keys.len()];
-        let mut names: Vec<(BucketId, Token, &Key)> = Vec::with_capacity(keys.len());
-        for (bucket, token, key, index) in keys {
-            if names.last() != Some(&(bucket, token, key)) {
-                names.push((bucket, token, key));
+        let mut names: Vec<Name<'_>> = Vec::with_capacity(keys.len());
+        for (name, index) in keys {
+            if names.last() != Some(&name) {
+                names.push(name);
             }
             if let Some(place) = places.get_mut(index) {
                 *place = names.len() - 1;
@@ -189,12 +237,15 @@ impl Slots {
         }
         let keys: Vec<StorageKey> = names
             .iter()
-            .map(|(bucket, token, key)| StorageKey::new(*bucket, *token, key.as_bytes()))
+            .map(|(owner, bucket, token, key)| match owner {
+                None => StorageKey::new(*bucket, *token, key.as_bytes()),
+                Some(owner) => StorageKey::stand_in(*owner, *bucket, *token, key.as_bytes()),
+            })
             .collect();
         let borrowed: Vec<&[u8]> = keys.iter().map(StorageKey::as_bytes).collect();
         let mut held: Vec<Option<Held>> = keys.iter().map(|_| None).collect();
         store.get_many(&borrowed, &mut |index, bytes| {
-            if let (Some(slot), Some(storage_key), Some((bucket, _, key))) =
+            if let (Some(slot), Some(storage_key), Some((_, bucket, _, key))) =
                 (held.get_mut(index), keys.get(index), names.get(index))
             {
                 *slot = Some(Held::read(bytes, storage_key, *bucket, key));
@@ -209,6 +260,15 @@ impl Slots {
         slot.and_then(Option::as_mut)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the storage skipped a key of a get_many"))
     }
+}
+
+/// Refuses a copy for an absent owner where there is no room for more of them.
+fn has_room(is_full: bool, stand_in_for: Option<NodeId>) -> Result<(), ErrorKind> {
+    if is_full && stand_in_for.is_some() { Err(ErrorKind::Overloaded) } else { Ok(()) }
+}
+
+fn full(kind: ErrorKind) -> Error {
+    Error::new(kind, "this node keeps as many copies for absent owners as it may (stand_in_bytes_max)")
 }
 
 /// Refuses what was queued for a bucket that was deleted meanwhile.
@@ -231,7 +291,7 @@ fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error
             Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind())]));
             }
-            Mutation::Merge(_) => {}
+            Mutation::Merge(_) | Mutation::Release(_) => {}
         }
     }
     applied

@@ -8,7 +8,7 @@ use crate::mutants::{self, Mutant};
 use crate::record::{
     Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version, damage_number,
 };
-use crate::replica::{Merge, Mint, Minter};
+use crate::replica::{Merge, Mint, Minter, StandInCopy};
 use crate::storage::Batch;
 use crate::time::Now;
 use crate::view::View;
@@ -17,6 +17,8 @@ use crate::view::View;
 #[derive(Debug)]
 pub(super) struct Held {
     state: State,
+    /// Bytes in the store.
+    stored: usize,
     changed: bool,
     /// Versions that arrived and that the resolver let go for a concurrent one.
     pub(super) discarded: u64,
@@ -45,7 +47,7 @@ impl Held {
                 Err(_) => State::Damaged(damage_number(bytes)),
             },
         };
-        Held { state, changed: false, discarded: 0 }
+        Held { state, stored: bytes.map_or(0, <[u8]>::len), changed: false, discarded: 0 }
     }
 
     /// Merges a record that another replica made. Refuses nothing and drops nothing.
@@ -54,6 +56,8 @@ impl Held {
         let write_quorum_min = usize::from(merge.bucket.properties.w_min);
         let (own, mark, record) = match &self.state {
             State::Absent => (None, None, merge.record.clone()),
+            // Nobody reads a copy for an absent owner as a whole: it has nothing to recover.
+            State::Damaged(_) if merge.stand_in_for.is_some() => (None, None, merge.record.clone()),
             State::Damaged(damage) => (None, damage_mark(*damage), merge.record.clone()),
             State::Cell(cell) => {
                 let (record, discarded) = merged(cell, merge)?;
@@ -84,6 +88,7 @@ impl Held {
         let (own, recovering, mut record) = match &self.state {
             State::Absent => (None, None, Record::new()),
             // No base for anything: the write is kept beside a mark, under an actor that nobody has seen.
+            State::Damaged(_) if mint.stand_in_for.is_some() => (None, None, Record::new()),
             State::Damaged(damage) => (None, damage_mark(*damage), Record::new()),
             State::Cell(cell) => {
                 let record = cell.record.decode().map_err(|error| damaged(&error))?;
@@ -127,12 +132,42 @@ impl Held {
     }
 
     /// Adds what changed to `batch`.
-    pub(super) fn store(&self, storage_key: &StorageKey, batch: &mut Batch, scratch: &mut Vec<u8>) {
-        if let (State::Cell(cell), true) = (&self.state, self.changed) {
-            scratch.clear();
-            cell.encode_into(storage_key.as_bytes(), scratch);
-            batch.put(storage_key.as_bytes(), &[scratch]);
+    ///
+    /// Returns the bytes that are stored before and after it, if anything changed.
+    pub(super) fn store(
+        &self,
+        storage_key: &StorageKey,
+        batch: &mut Batch,
+        scratch: &mut Vec<u8>,
+    ) -> Option<(u64, u64)> {
+        if !self.changed {
+            return None;
         }
+        scratch.clear();
+        match &self.state {
+            State::Cell(cell) => {
+                cell.encode_into(storage_key.as_bytes(), scratch);
+                batch.put(storage_key.as_bytes(), &[scratch]);
+            }
+            State::Absent if self.stored > 0 => batch.delete(storage_key.as_bytes()),
+            State::Absent | State::Damaged(_) => {}
+        }
+        Some((self.stored as u64, scratch.len() as u64))
+    }
+
+    /// Lets go of the versions of a copy for an absent owner that the owner has committed.
+    pub(super) fn release(&mut self, delivered: &StandInCopy) {
+        let State::Cell(cell) = &self.state else { return };
+        let (Ok(held), Ok(theirs)) = (cell.record.decode(), delivered.record.decode()) else { return };
+        let dots: SmallVec<[Dot; 4]> = theirs.versions().iter().map(|version| version.dot).collect();
+        let left: Record = held.into_versions().filter(|version| !dots.contains(&version.dot)).collect();
+        if left.is_empty() {
+            self.state = State::Absent;
+            self.changed = true;
+            return;
+        }
+        let record = EncodedRecord::encode(&left, delivered.bucket, &delivered.key);
+        self.replace(Cell { own: cell.own, recovering: None, record });
     }
 
     fn replace(&mut self, cell: Cell) {

@@ -6,7 +6,8 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{ClusterId, Incarnation, NodeId};
 use crate::key::StorageKey;
 use crate::layout::Layout;
-use crate::replica::Minter;
+use crate::replica::copies::count_copies;
+use crate::replica::{Ledger, Minter};
 use crate::storage::{Batch, Durability, Storage};
 use crate::view::{ClusterSecret, Identity};
 
@@ -125,7 +126,7 @@ pub fn store_table(store: &dyn Storage) -> Result<BucketTable, Error> {
     }
 }
 
-/// Begins a new life of `store`: stores `incarnation` and a ceiling of stamps, and returns what dots and stamps are made from.
+/// Begins a new life of `store`: stores `incarnation` and a ceiling of stamps, and returns what its writer begins with.
 ///
 /// # Errors
 ///
@@ -134,7 +135,8 @@ pub fn open_store(
     store: &dyn Storage,
     incarnation: Incarnation,
     now: crate::time::Now,
-) -> Result<Minter, Error> {
+) -> Result<Ledger, Error> {
+    let stand_ins = Arc::new(count_copies(store)?);
     let ceiling = match get_meta(store, Meta::CEILING)? {
         Some(bytes) => Stamp(u64::from_le_bytes(bytes.try_into().map_err(|_| rubbish(Meta::CEILING))?)),
         None => Stamp::default(),
@@ -146,7 +148,7 @@ pub fn open_store(
     Meta::put_ceiling(&mut batch, lease);
     store.write(&batch, Durability::Synced).map_err(Error::from)?;
     clock.lease_stored(lease);
-    Ok(Minter::new(incarnation, Arc::new(clock)))
+    Ok(Ledger { minter: Minter::new(incarnation, Arc::new(clock)), stand_ins })
 }
 
 impl Minter {

@@ -1,7 +1,9 @@
 //! The replica: the only part of a node that knows storage. It reads records, and merges mutations into batches.
 
 mod apply;
+mod copies;
 mod held;
+mod ledger;
 mod leftover;
 mod meta;
 mod minter;
@@ -10,6 +12,8 @@ mod range;
 mod read;
 
 pub use apply::{Applied, Finished, apply};
+pub use copies::{CopiesPage, StandInCopy, read_copies};
+pub use ledger::{CopyFigures, Ledger, StandIns};
 pub use leftover::leftover;
 pub use meta::{Meta, StoreIdentity, open_store, store_layout, store_table};
 pub use minter::Minter;

@@ -5,9 +5,10 @@ use bytes::Bytes;
 
 use crate::causality::{Context, Dot, Stamp};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{OpId, Token};
+use crate::ids::{NodeId, OpId, Token};
 use crate::key::Key;
 use crate::record::{EncodedRecord, Expiry, WriteId};
+use crate::replica::StandInCopy;
 use crate::view::Bucket;
 use crate::wire::Heal;
 
@@ -18,6 +19,8 @@ pub enum Mutation<T> {
     Mint(Box<Mint>),
     /// Merges records that others made.
     Merge(MergeGroup<T>),
+    /// Lets go of copies that the owner for which they were kept has committed.
+    Release(Vec<StandInCopy>),
     /// Stores metadata of the store: the layout, the bucket table.
     Meta {
         /// Which piece.
@@ -55,6 +58,8 @@ pub struct Mint {
     pub expiry: Option<Expiry>,
     /// The client's id for it.
     pub id: Option<WriteId>,
+    /// The owner for which it is kept, where this node stands in.
+    pub stand_in_for: Option<NodeId>,
     /// Monotonic time after which it must not be made.
     pub deadline_us: u64,
 }
@@ -90,6 +95,8 @@ pub struct Merge {
     pub record: EncodedRecord,
     /// For a record that heals a damaged one.
     pub heal: Option<Heal>,
+    /// The owner for which it is kept, where this node stands in.
+    pub stand_in_for: Option<NodeId>,
 }
 
 impl<T> Mutation<T> {
@@ -97,6 +104,7 @@ impl<T> Mutation<T> {
     pub fn keys(&self) -> usize {
         match self {
             Mutation::Merge(group) => group.items.len().max(1),
+            Mutation::Release(copies) => copies.len().max(1),
             Mutation::Mint(_) | Mutation::Meta { .. } | Mutation::Remove { .. } => 1,
         }
     }
@@ -111,6 +119,7 @@ impl<T> Mutation<T> {
                 .flatten()
                 .map(|merge| merge.key.as_bytes().len() + merge.record.len())
                 .sum(),
+            Mutation::Release(copies) => copies.iter().map(StandInCopy::bytes).sum(),
             Mutation::Meta { value, .. } => value.len(),
             Mutation::Remove { range, .. } => range.start.len() + range.end.len(),
         }

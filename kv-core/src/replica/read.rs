@@ -5,6 +5,7 @@ use crate::ids::{BucketId, Token};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::record::{CellView, damage_number};
+use crate::replica::copies::read_as_stand_in;
 use crate::storage::Storage;
 use crate::view::View;
 use crate::wire::{ReadAnswer, ReadItem};
@@ -12,8 +13,12 @@ use crate::wire::{ReadAnswer, ReadItem};
 /// Reads one record for a peer or for this node's own coordinator: a function of the view and the committed store, on no queue.
 /// `buffer` is scratch space that is reused from call to call.
 pub fn read(view: &View, store: &dyn Storage, item: &ReadItem, buffer: &mut Vec<u8>) -> ReadAnswer {
-    if view.bucket_by_id(item.bucket).is_none() {
+    let Some(bucket) = view.bucket_by_id(item.bucket) else {
         return ReadAnswer::Refused(ErrorKind::UnknownBucket);
+    };
+    if item.stand_in {
+        let token = view.token(&item.key);
+        return read_as_stand_in(store, view.owners(bucket, token), bucket, token, item);
     }
     let storage_key = StorageKey::new(item.bucket, view.token(&item.key), item.key.as_bytes());
     match store.get(storage_key.as_bytes(), buffer) {
@@ -48,8 +53,9 @@ pub fn read_cell<R>(
 
 /// Reads many records from one state of the store.
 pub fn read_many(view: &View, store: &dyn Storage, items: &[ReadItem]) -> Vec<ReadAnswer> {
-    if let [item] = items {
-        return vec![read(view, store, item, &mut Vec::with_capacity(256))];
+    if items.len() == 1 || items.iter().any(|item| item.stand_in) {
+        let mut buffer = Vec::with_capacity(256);
+        return items.iter().map(|item| read(view, store, item, &mut buffer)).collect();
     }
     let storage_keys: Vec<StorageKey> = items
         .iter()

@@ -33,7 +33,7 @@ pub struct StorageCapabilities {
     pub reads_may_block: bool,
     /// A write may wait for a device: the node then writes on a thread of its own instead of between its other tasks.
     pub writes_may_block: bool,
-    /// Longest storage key, in bytes. A node needs 12 more than its longest key.
+    /// Longest storage key, in bytes. A node needs 24 more than its longest key.
     pub key_bytes_max: usize,
 }
 

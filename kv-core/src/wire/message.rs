@@ -7,6 +7,7 @@ use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, Sca
 use crate::error::Error;
 use crate::ids::{ClusterId, Incarnation, NodeId, TraceId};
 use crate::layout::Layout;
+use crate::membership::Liveness;
 use crate::storage::StorageStats;
 use crate::wire::{
     Forward, ForwardAnswer, RangeAnswer, RangeItem, ReadAnswer, ReadItem, WriteAnswer, WriteItem,
@@ -192,7 +193,24 @@ pub struct NodeStatus {
     /// Operations and what became of them since the start, by name.
     #[serde(deserialize_with = "crate::codec::list")]
     pub counters: Vec<(String, u64)>,
-    /// The other members: whether the last call to each succeeded, if there was one.
+    /// The other members.
     #[serde(deserialize_with = "crate::codec::list")]
-    pub peers: Vec<(NodeId, Option<bool>)>,
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How another member is, as a node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// The member.
+    pub node: NodeId,
+    /// Whether the last call to it was answered, if there was one.
+    pub answers: Option<bool>,
+    /// Whether it can be reached, as gossip has it.
+    pub liveness: Liveness,
+    /// How long its answers take, smoothed, in microseconds; 0 if none came yet.
+    pub latency_us: u64,
+    /// Copies that are kept for it because it was absent.
+    pub copies: u64,
+    /// Their bytes.
+    pub copies_bytes: u64,
 }

@@ -5,7 +5,9 @@ mod message;
 mod peer;
 
 pub use frame::{decode_answer, decode_request, encode_answer, encode_request};
-pub use message::{Answer, AnswerBody, BucketChange, ClusterInfo, Header, NodeStatus, Request, RequestBody};
+pub use message::{
+    Answer, AnswerBody, BucketChange, ClusterInfo, Header, NodeStatus, PeerStatus, Request, RequestBody,
+};
 pub use peer::{
     Forward, ForwardAnswer, Heal, RangeAnswer, RangeEntry, RangeItem, RangePage, RangeState, ReadAnswer,
     ReadItem, Source, WriteAnswer, WriteItem,

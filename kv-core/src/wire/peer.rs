@@ -6,6 +6,7 @@ use crate::command::{PutResult, ScanPosition, WriteOptions};
 use crate::error::ErrorKind;
 use crate::ids::{BucketId, Epoch, Incarnation, NodeId, Token};
 use crate::key::Key;
+use crate::storage::Durability;
 
 /// Asks a replica for one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct ReadItem {
     pub key: Key,
     /// The digest of the record that the sender holds: a replica that holds the same says so and sends nothing.
     pub unless: Option<u64>,
+    /// Whether it is asked as a stand-in: for what it keeps for absent owners of the key.
+    pub stand_in: bool,
 }
 
 /// What a replica says to a [`ReadItem`].
@@ -119,6 +122,8 @@ pub struct WriteItem {
     pub record: Bytes,
     /// For a record that heals a damaged one: which damage, and with whose records.
     pub heal: Option<Heal>,
+    /// The owner for which the receiver is to keep it, if it is asked as a stand-in.
+    pub stand_in_for: Option<NodeId>,
 }
 
 /// Says that a record was merged from what others held after a damage was seen. What they held before proves nothing: a write
@@ -135,8 +140,8 @@ pub struct Heal {
 /// What a replica says to a [`WriteItem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteAnswer {
-    /// The record is merged and committed.
-    Committed,
+    /// The record is merged and committed, so durably.
+    Committed(Durability),
     /// Nothing was stored, for that reason.
     Refused(ErrorKind),
     /// The commit failed in a way that leaves its outcome unknown.

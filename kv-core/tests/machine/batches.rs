@@ -141,8 +141,13 @@ pub(crate) fn records_beyond_the_frame_are_refused_one_by_one() {
     for key in &keys {
         cluster.put(NodeId(1), blind(key, &"x".repeat(20_000)));
     }
-    let item =
-        |key: &Key| ReadItem { bucket: BucketId::DEFAULT, epoch: Epoch(0), key: key.clone(), unless: None };
+    let item = |key: &Key| ReadItem {
+        bucket: BucketId::DEFAULT,
+        epoch: Epoch(0),
+        key: key.clone(),
+        unless: None,
+        stand_in: false,
+    };
     let answers = cluster.read_as_peer(NodeId(2), NodeId(1), keys.iter().map(item).collect());
     let records = answers.iter().take_while(|answer| matches!(answer, ReadAnswer::Record(_))).count();
     assert!((1..5).contains(&records), "{records}");

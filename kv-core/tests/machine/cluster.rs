@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use kv_core::bucket::{BucketProperties, BucketTable};
+use kv_core::bucket::{BucketProperties, BucketTable, QuorumMode};
 use kv_core::causality::{Clock, ContextToken, PeerClocks, Stamp};
 use kv_core::command::{Get, GetAnswer, Put, PutApplied, PutResult, Sibling};
 use kv_core::error::{Error, ErrorKind};
@@ -16,7 +16,7 @@ use kv_core::machine::{
 use kv_core::membership::PeerIdentity;
 use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::record::{CellView, Record};
-use kv_core::replica::{Minter, Mutation, apply, open_store};
+use kv_core::replica::{Ledger, Mutation, apply, open_store};
 use kv_core::replication::HashRing;
 use kv_core::storage::{Batch, Durability, Storage};
 use kv_core::time::Now;
@@ -80,7 +80,7 @@ pub(crate) struct Node {
     /// Versions that resolvers let go as they arrived.
     pub(crate) discarded: u64,
     machine: NodeMachine<Ticket>,
-    minter: Minter,
+    ledger: Ledger,
     clock: Arc<Clock>,
     incarnation: Incarnation,
     next_life: u64,
@@ -129,6 +129,20 @@ impl Cluster {
 
     /// The same with other limits, and with more buckets.
     pub(crate) fn with(members: u64, limits: Limits, buckets: &[(&str, BucketProperties)]) -> Self {
+        Self::with_quorums(members, limits, buckets, QuorumMode::Strict)
+    }
+
+    /// Nodes 1 to `members`, with sloppy quorums.
+    pub(crate) fn sloppy(members: u64, limits: Limits) -> Self {
+        Self::with_quorums(members, limits, &[], QuorumMode::Sloppy)
+    }
+
+    fn with_quorums(
+        members: u64,
+        limits: Limits,
+        buckets: &[(&str, BucketProperties)],
+        quorum: QuorumMode,
+    ) -> Self {
         let draft = LayoutDraft {
             cluster: CLUSTER,
             members: (1..=members).map(|id| Member::new(NodeId(id), "")).collect(),
@@ -140,6 +154,11 @@ impl Cluster {
         for (index, (name, properties)) in buckets.iter().enumerate() {
             let id = BucketId(100 + index as u32);
             table.set(name, properties.clone(), id, Stamp(1), &limits).unwrap();
+        }
+        let all: Vec<_> =
+            table.buckets().map(|(name, id, kept)| (name.to_string(), id, kept.clone())).collect();
+        for (name, id, kept) in all {
+            table.set(&name, BucketProperties { quorum, ..kept }, id, Stamp(2), &limits).unwrap();
         }
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
@@ -164,12 +183,12 @@ impl Cluster {
             let view = View::new(identity, layout.clone(), table.clone(), plugins, limits.clone()).unwrap();
             let store = Arc::new(FaultyStore::default());
             let incarnation = Incarnation(id.0 << 32);
-            let minter = open_store(&*store, incarnation, cluster.now_plain()).unwrap();
+            let ledger = open_store(&*store, incarnation, cluster.now_plain()).unwrap();
             let others = (1..=members).map(NodeId).filter(|other| *other != id);
             let node = Node {
                 peers: PeerClocks::new(others),
                 machine: NodeMachine::new(limits.clone(), life(id, incarnation)),
-                clock: minter.clock().clone(),
+                clock: ledger.minter.clock().clone(),
                 wall_offset_ms: 0,
                 discarded: 0,
                 next_life: incarnation.0 + 1,
@@ -177,7 +196,7 @@ impl Cluster {
                 stopped: Vec::new(),
                 view,
                 store,
-                minter,
+                ledger,
                 incarnation,
             };
             cluster.nodes.insert(id, node);
@@ -510,6 +529,10 @@ impl Cluster {
                 let answer = kv_core::replica::read_range(&node.view, &*node.store, &item);
                 self.handle(id, Event::Range(op, answer));
             }
+            Effect::ReadCopies(after) => {
+                let page = kv_core::replica::read_copies(&*node.store, after.as_deref());
+                self.handle(id, Event::Copies(page));
+            }
             Effect::Show(request) => self.handle(id, Event::Shown(request.op, show(&request))),
             Effect::Mutate(mutation) => node.mutations.push(mutation),
             Effect::Complete { ticket, outcome } => {
@@ -571,12 +594,12 @@ impl Cluster {
         let now = self.now(id);
         let node = self.nodes.get_mut(&id).unwrap();
         let mutations = std::mem::take(&mut node.mutations);
-        if node.minter.incarnation().is_none() {
-            let _ = node.minter.revive(&*node.store, Incarnation(node.next_life));
+        if node.ledger.minter.incarnation().is_none() {
+            let _ = node.ledger.minter.revive(&*node.store, Incarnation(node.next_life));
             node.next_life += 1;
         }
-        node.incarnation = node.minter.incarnation().unwrap_or(Incarnation(0));
-        let mut applied = apply(&*node.store, &node.view, &mut node.minter, now, mutations);
+        node.incarnation = node.ledger.minter.incarnation().unwrap_or(Incarnation(0));
+        let mut applied = apply(&*node.store, &node.view, &mut node.ledger, now, mutations);
         node.discarded += applied.discarded;
         let minted = std::mem::take(&mut applied.minted);
         if !minted.is_empty() {
@@ -588,9 +611,10 @@ impl Cluster {
             false => node.store.write(&applied.batch, applied.durability),
         };
         let incarnation = node.incarnation;
-        let finished = applied.finish(&result, &mut node.minter);
+        let achieved = applied.achieved;
+        let finished = applied.finish(&result, &mut node.ledger);
         if !finished.ops.is_empty() {
-            self.handle(id, Event::Committed(finished.ops, incarnation, result));
+            self.handle(id, Event::Committed(finished.ops, incarnation, result.map(|()| achieved)));
         }
         for (ticket, answers) in finished.replies {
             self.reply(id, ticket, AnswerBody::Write(answers));

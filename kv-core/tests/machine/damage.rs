@@ -21,7 +21,13 @@ fn damaged() -> (Cluster, Key) {
 }
 
 fn peer_sees(cluster: &mut Cluster, key: &Key) -> ReadAnswer {
-    let item = ReadItem { bucket: BucketId::DEFAULT, epoch: Epoch(0), key: key.clone(), unless: None };
+    let item = ReadItem {
+        bucket: BucketId::DEFAULT,
+        epoch: Epoch(0),
+        key: key.clone(),
+        unless: None,
+        stand_in: false,
+    };
     cluster.read_as_peer(NodeId(1), NodeId(2), vec![item]).remove(0)
 }
 

@@ -1,4 +1,4 @@
-use kv_core::bucket::{BucketProperties, BucketTable, Quorum, QuorumMode};
+use kv_core::bucket::{BucketProperties, BucketTable, Quorum};
 use kv_core::causality::{Actor, Context, ContextToken, Dot, Stamp};
 use kv_core::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
@@ -6,6 +6,7 @@ use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
 use kv_core::record::{EncodedRecord, Record};
+use kv_core::storage::Durability;
 use kv_core::transport::Sender;
 use kv_core::wire::{AnswerBody, Forward, Header, ReadItem, Request, RequestBody, WriteAnswer, WriteItem};
 
@@ -21,12 +22,13 @@ fn read(key: &Key) -> RequestBody {
         epoch: Epoch(0),
         key: key.clone(),
         unless: None,
+        stand_in: false,
     }])
 }
 
 fn write(key: &Key, bucket: BucketId) -> WriteItem {
     let record = EncodedRecord::encode(&Record::new(), bucket, key).into_bytes();
-    WriteItem { bucket, epoch: Epoch(0), key: key.clone(), record, heal: None }
+    WriteItem { bucket, epoch: Epoch(0), key: key.clone(), record, heal: None, stand_in_for: None }
 }
 
 fn peer_bodies(cluster: &Cluster, key: &Key) -> Vec<RequestBody> {
@@ -177,9 +179,6 @@ pub(crate) fn what_cannot_be_had_is_refused_and_not_rounded() {
     let key = key("k");
     let put = |bucket: &str| Put { replace: Replace::Nothing, ..Put::new(bucket, key.clone(), "v") };
 
-    let mut sloppy = put("default");
-    sloppy.options.quorum = Some(QuorumMode::Sloppy);
-    refuses_put(&mut cluster, sloppy, ErrorKind::Unsupported);
     for w in [Quorum::One, Quorum::Count(1)] {
         refuses_put(&mut cluster, put("careful").with_w(w), ErrorKind::InvalidConsistency);
     }
@@ -243,7 +242,10 @@ pub(crate) fn records_that_fail_their_checksum_are_not_merged() {
         let header = peer_header(&cluster);
         let body = RequestBody::Write(vec![good.clone(), bad]);
         let answer = answer(&mut cluster, Sender::Peer(PEER), header, body);
-        assert_eq!(answer, AnswerBody::Write(vec![WriteAnswer::Committed, WriteAnswer::Refused(kind)]));
+        assert_eq!(
+            answer,
+            AnswerBody::Write(vec![WriteAnswer::Committed(Durability::Buffered), WriteAnswer::Refused(kind)])
+        );
     }
     assert_eq!(cluster.record_puts(), 1, "only the good one, and once");
 }

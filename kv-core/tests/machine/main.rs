@@ -16,4 +16,5 @@ mod mutants;
 mod puts;
 mod ranges;
 mod scans;
+mod stand_ins;
 mod store;

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use kv_core::mutants::{Mutant, choose};
 
-use crate::{batches, damage, deadlines, forwarding, gets, lives, puts, scans};
+use crate::{batches, damage, deadlines, forwarding, gets, lives, puts, scans, stand_ins};
 
 const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContinuesCounterOfRepairedRecord, damage::a_record_that_others_gave_back_is_not_gone_on_with),
@@ -50,6 +50,19 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ScanGoesAsFarAsAny, scans::replicas_that_have_different_keys_are_paged_through_together),
     (Mutant::ScanTrustsAnyReplica, scans::what_replicas_do_not_agree_on_is_read_as_a_get_would),
     (Mutant::ScanListsDeleted, scans::deleted_keys_are_not_shown_and_siblings_are_shown_together),
+    (
+        Mutant::CopiesAreReleasedWhenSent,
+        stand_ins::copies_are_delivered_to_the_owners_that_they_are_kept_for_and_then_let_go,
+    ),
+    (Mutant::CopiesAreReleasedWhenSent, stand_ins::a_copy_whose_owner_has_not_committed_it_is_kept),
+    (
+        Mutant::CopiesGoToAnyOwner,
+        stand_ins::copies_are_delivered_to_the_owners_that_they_are_kept_for_and_then_let_go,
+    ),
+    (
+        Mutant::StandInsPassForOwners,
+        stand_ins::others_stand_in_for_owners_that_cannot_be_reached_and_the_answer_says_so,
+    ),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

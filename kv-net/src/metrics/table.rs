@@ -1,6 +1,8 @@
 //! Every metric: what it is called, what it means, and where it comes from.
 
 use kv_core::error::ErrorKind;
+use kv_core::membership::Liveness;
+use kv_core::replica::CopyFigures;
 use kv_core::storage::StorageStats;
 
 use crate::metrics::figures::{Figures, RespFigures};
@@ -97,6 +99,18 @@ metrics! {
     "kv_peer_received_bytes_total" Counter ["peer"] "Bytes of the peer's answers to this node; its requests are not counted.",
         |from, to| peers(from, to, |peer| Some(peer.received_bytes));
 
+    "kv_peer_state" Gauge ["peer", "state"] "1 for what the failure detector of this node makes of the peer, 0 for everything else: up, unheard (not yet), suspected, down.",
+        peer_states;
+    "kv_peer_latency_seconds" Gauge ["peer"] "How long the peer's answers to reads and writes take, smoothed; missing before the first.",
+        peer_latencies;
+
+    "kv_stand_in_copies" Gauge ["owner"] "Copies that this node keeps because their owner was absent.",
+        |from, to| stand_ins(from, to, |kept| kept.copies);
+    "kv_stand_in_bytes" Gauge ["owner"] "Their bytes in the store, of limits.stand_in_bytes_max.",
+        |from, to| stand_ins(from, to, |kept| kept.bytes);
+    "kv_stand_in_delivered_total" Counter [] "Copies that their owners have committed.",
+        |from, to| to.one(from.node.machine.copies_delivered);
+
     "kv_resp_connections_open" Gauge [] "Connections of clients of Redis that are open.",
         |from, to| resp(from, to, |resp| resp.connections_open);
     "kv_resp_connections_total" Counter [] "Connections of clients of Redis in all.",
@@ -162,6 +176,30 @@ fn peer_calls(from: &Figures<'_>, to: &mut Samples<'_>) {
     for (peer, figures) in &from.node.peers {
         to.add([peer, &"answered"], figures.answered);
         to.add([peer, &"failed"], figures.failed);
+    }
+}
+
+fn peer_states(from: &Figures<'_>, to: &mut Samples<'_>) {
+    for (peer, _) in &from.node.peers {
+        let present = from.node.health.peer(*peer).liveness;
+        for state in [Liveness::Up, Liveness::Unheard, Liveness::Suspected, Liveness::Down] {
+            to.add([peer, &state.name()], u64::from(state == present));
+        }
+    }
+}
+
+fn peer_latencies(from: &Figures<'_>, to: &mut Samples<'_>) {
+    for (peer, _) in &from.node.peers {
+        match from.node.health.peer(*peer).latency_us {
+            0 => {}
+            latency_us => to.add([peer], latency_us as f64 / 1e6),
+        }
+    }
+}
+
+fn stand_ins(from: &Figures<'_>, to: &mut Samples<'_>, read: impl Fn(&CopyFigures) -> u64) {
+    for (owner, kept) in &from.node.stand_ins {
+        to.add([owner], read(kept));
     }
 }
 

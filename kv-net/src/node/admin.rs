@@ -209,7 +209,7 @@ impl Shared {
         let full = "the write queue is full: try again later";
         self.queue.push(meta).map_err(|_| Error::new(ErrorKind::Overloaded, full))?;
         match stored.await {
-            Ok(AnswerBody::Write(answers)) if answers == [WriteAnswer::Committed] => {}
+            Ok(AnswerBody::Write(answers)) if matches!(*answers, [WriteAnswer::Committed(_)]) => {}
             _ => {
                 let message = "the bucket table could not be stored: see this node's log and its free space";
                 return Err(Error::new(ErrorKind::NotWritten, message));

@@ -92,6 +92,14 @@ impl Shared {
                 let answer = replica::read_range(&live.view, &*self.config.store, &item);
                 events.push(Event::Range(op, answer));
             }
+            Effect::ReadCopies(after) => {
+                let (shared, live) = (self.clone(), live.clone());
+                // Nobody waits for it, and it may be a long way through the store.
+                self.runtime.spawn_blocking(move || {
+                    let page = replica::read_copies(&*shared.config.store, after.as_deref());
+                    shared.drive(&live, Event::Copies(page));
+                });
+            }
             Effect::Show(request) => {
                 let result = unless_it_panics(|| show(&request));
                 events.push(Event::Shown(request.op, result));
@@ -211,6 +219,8 @@ fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
             }
             None
         }
+        // They are delivered again.
+        Mutation::Release(_) => None,
         Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
             reply.answer(AnswerBody::Write(vec![WriteAnswer::Refused(ErrorKind::Overloaded)]));
             None

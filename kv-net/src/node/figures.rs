@@ -3,7 +3,8 @@ use std::sync::atomic::Ordering;
 
 use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
-use kv_core::machine::MachineStats;
+use kv_core::machine::{Health, MachineStats};
+use kv_core::replica::CopyFigures;
 use kv_core::storage::StorageStats;
 
 use crate::node::commits::CommitFigures;
@@ -42,14 +43,18 @@ pub struct NodeFigures {
     pub storage: Option<StorageStats>,
     /// The other members.
     pub peers: Vec<(NodeId, PeerFigures)>,
+    /// How they are, as gossip and their answers show it.
+    pub health: Health,
+    /// What is kept for owners that were absent.
+    pub stand_ins: Vec<(NodeId, CopyFigures)>,
 }
 
 impl Shared {
     pub(super) fn figures(&self, ready: bool) -> NodeFigures {
         let live = self.live.load_full();
-        let (operations, machine) = {
+        let (operations, machine, health) = {
             let machine = self.machine.lock();
-            (machine.waiting() as u64, machine.stats().clone())
+            (machine.waiting() as u64, machine.stats().clone(), machine.health().clone())
         };
         let others = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
         NodeFigures {
@@ -70,6 +75,8 @@ impl Shared {
                 .filter(|peer| *peer != self.config.node)
                 .map(|peer| (peer, self.peer_states.get(peer)))
                 .collect(),
+            health,
+            stand_ins: self.stand_ins.figures(),
         }
     }
 }

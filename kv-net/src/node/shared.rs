@@ -7,6 +7,7 @@ use kv_core::causality::Clock;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
 use kv_core::machine::{Door, NodeMachine};
+use kv_core::replica::StandIns;
 use kv_core::time::Now;
 use kv_core::transport::Transport;
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) machine: Mutex<NodeMachine<Ticket>>,
     pub(super) clock: Arc<Clock>,
     pub(super) incarnation: AtomicU64,
+    /// What the store keeps for absent owners.
+    pub(super) stand_ins: Arc<StandIns>,
     pub(super) tracer: Tracer,
     pub(super) local_gets: LocalGets,
     pub(super) refusals: Refusals,

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use kv_core::machine::MachineStats;
-use kv_core::wire::NodeStatus;
+use kv_core::ids::NodeId;
+use kv_core::machine::{Health, MachineStats, PeerHealth};
+use kv_core::replica::CopyFigures;
+use kv_core::wire::{NodeStatus, PeerStatus};
 
 use crate::node::shared::Shared;
 
@@ -23,10 +25,11 @@ impl Shared {
 
     pub(super) fn status(self: &Arc<Self>) -> NodeStatus {
         let live = self.live.load_full();
-        let (operations, stats) = {
+        let (operations, stats, health) = {
             let machine = self.machine.lock();
-            (machine.waiting() as u64, machine.stats().clone())
+            (machine.waiting() as u64, machine.stats().clone(), machine.health().clone())
         };
+        let copies = self.stand_ins.figures();
         let peers = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
         NodeStatus {
             node: self.config.node,
@@ -47,8 +50,21 @@ impl Shared {
             ),
             peers: peers
                 .filter(|peer| *peer != self.config.node)
-                .map(|peer| (peer, self.peer_states.get(peer).answers))
+                .map(|peer| self.peer_status(peer, &health, &copies))
                 .collect(),
+        }
+    }
+
+    fn peer_status(&self, node: NodeId, health: &Health, copies: &[(NodeId, CopyFigures)]) -> PeerStatus {
+        let kept = copies.iter().find(|(owner, _)| *owner == node).map(|(_, kept)| *kept).unwrap_or_default();
+        let PeerHealth { liveness, latency_us, .. } = health.peer(node);
+        PeerStatus {
+            node,
+            answers: self.peer_states.get(node).answers,
+            liveness,
+            latency_us,
+            copies: kept.copies,
+            copies_bytes: kept.bytes,
         }
     }
 }
@@ -63,6 +79,7 @@ fn counters(stats: &MachineStats, local_gets: u64, versions_discarded: u64) -> V
         ("scans_answered", stats.scans_answered),
         ("scans_failed", stats.scans_failed),
         ("repairs", stats.repairs),
+        ("copies_delivered", stats.copies_delivered),
         ("forwarded", stats.forwarded),
         ("shed", stats.shed),
         ("versions_discarded", versions_discarded),

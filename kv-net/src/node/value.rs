@@ -7,7 +7,7 @@ use kv_core::causality::Stamp;
 use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{Incarnation, TraceId};
-use kv_core::key::STORAGE_PREFIX_BYTES;
+use kv_core::key::STAND_IN_PREFIX_BYTES;
 use kv_core::machine::{Event, Life, NodeMachine, Outcome, local_get, prepare};
 use kv_core::membership::PeerIdentity;
 use kv_core::replica::{StoreIdentity, open_store, store_layout, store_table};
@@ -70,15 +70,16 @@ impl Node {
         let shared_started = Instant::now();
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now = Now { monotonic_us: 0, wall_ms: wall.as_millis() as u64 };
-        let minter = open_store(&*config.store, Incarnation(rand::random()), now)?;
+        let ledger = open_store(&*config.store, Incarnation(rand::random()), now)?;
         let life = Life {
             process: Incarnation(rand::random()),
-            identity: peer_identity(&config, view.as_ref(), minter.clock().read(now.wall_ms)),
+            identity: peer_identity(&config, view.as_ref(), ledger.minter.clock().read(now.wall_ms)),
             seed: rand::random(),
         };
         let shared = Arc::new(Shared {
             machine: Mutex::new(NodeMachine::new(config.limits.clone(), life)),
-            clock: minter.clock().clone(),
+            clock: ledger.minter.clock().clone(),
+            stand_ins: ledger.stand_ins.clone(),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
             tracer: Tracer::new(config.node, config.trace_sample),
@@ -103,11 +104,11 @@ impl Node {
             greeted: AtomicBool::new(view.is_none()),
             started: shared_started,
         });
-        shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
+        shared.set_incarnation(ledger.minter.incarnation().unwrap_or(Incarnation(0)));
         if let Some(view) = view {
             shared.install(view);
         }
-        let writer = Writer::spawn(shared.clone(), minter).map_err(|error| {
+        let writer = Writer::spawn(shared.clone(), ledger).map_err(|error| {
             Error::new(ErrorKind::Internal, "the writer cannot be started").with_source(error)
         })?;
         tokio::spawn(timer::run(shared.clone()));
@@ -384,11 +385,11 @@ impl Drop for Node {
 /// A store that refuses a key refuses its whole batch, so none that the node lets in may be too long for it.
 fn check_keys_fit(config: &NodeConfig) -> Result<(), Error> {
     let (most, key) = (config.store.capabilities().key_bytes_max, config.limits.key_bytes_max);
-    if key + STORAGE_PREFIX_BYTES > most {
+    if key + STAND_IN_PREFIX_BYTES > most {
         return Err(Error::new(
             ErrorKind::InvalidConfiguration,
             format!(
-                "key_bytes_max is {key}, the store takes keys of {most} bytes less {STORAGE_PREFIX_BYTES}"
+                "key_bytes_max is {key}, the store takes keys of {most} bytes less {STAND_IN_PREFIX_BYTES}"
             ),
         ));
     }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
 use kv_core::machine::Event;
-use kv_core::replica::{Minter, Mutation, apply};
-use kv_core::storage::CommitError;
+use kv_core::replica::{Ledger, Mutation, apply};
+use kv_core::storage::{CommitError, Durability};
 use kv_core::wire::AnswerBody;
 
 use crate::node::live::Live;
@@ -25,19 +25,19 @@ pub(super) enum Writer {
 }
 
 impl Writer {
-    pub(super) fn spawn(shared: Arc<Shared>, mut minter: Minter) -> std::io::Result<Self> {
+    pub(super) fn spawn(shared: Arc<Shared>, mut ledger: Ledger) -> std::io::Result<Self> {
         let keys_max = shared.config.limits.commit_batch_max;
         if !shared.config.store.capabilities().writes_may_block {
             let runtime = shared.runtime.clone();
             return Ok(Writer::Task(runtime.spawn(async move {
-                while turn(&shared, &mut minter, shared.queue.take_async(keys_max).await) {
+                while turn(&shared, &mut ledger, shared.queue.take_async(keys_max).await) {
                     // A queue that is never empty must not keep the other tasks of the runtime waiting.
                     tokio::task::yield_now().await;
                 }
             })));
         }
         let thread = std::thread::Builder::new().name("kv-writer".into());
-        let run = move || while turn(&shared, &mut minter, shared.queue.take(keys_max)) {};
+        let run = move || while turn(&shared, &mut ledger, shared.queue.take(keys_max)) {};
         Ok(Writer::Thread(thread.spawn(run)?))
     }
 
@@ -51,7 +51,7 @@ impl Writer {
 }
 
 /// Commits one batch, and says whether to go on.
-fn turn(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticket>>) -> bool {
+fn turn(shared: &Arc<Shared>, ledger: &mut Ledger, mutations: Vec<Mutation<Ticket>>) -> bool {
     if mutations.is_empty() {
         return false;
     }
@@ -60,16 +60,17 @@ fn turn(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticke
         return true;
     }
     // A plug-in that panics must not leave a node that takes writes and never commits them.
-    if catch_unwind(AssertUnwindSafe(|| commit(shared, minter, mutations))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| commit(shared, ledger, mutations))).is_err() {
         let message = "the writer panicked: see the log, and report it unless a plug-in of yours did";
         shared.stop(Error::new(ErrorKind::Internal, message));
     }
     true
 }
 
-fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Ticket>>) {
+fn commit(shared: &Arc<Shared>, ledger: &mut Ledger, mutations: Vec<Mutation<Ticket>>) {
     let Some(live) = shared.live.load_full() else { return };
     let store = &*shared.config.store;
+    let minter = &mut ledger.minter;
     if minter.incarnation().is_none() {
         match minter.revive(store, Incarnation(rand::random())) {
             Ok(()) => tracing::info!("a commit had failed; the store goes on in a new incarnation"),
@@ -79,7 +80,7 @@ fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Tic
     }
     shared.set_incarnation(minter.incarnation().unwrap_or(Incarnation(0)));
     let keys = mutations.iter().map(Mutation::keys).sum();
-    let mut applied = apply(store, &live.view, minter, shared.now(), mutations);
+    let mut applied = apply(store, &live.view, ledger, shared.now(), mutations);
     shared.versions_discarded.fetch_add(applied.discarded, Ordering::Relaxed);
     let minted = std::mem::take(&mut applied.minted);
     if !minted.is_empty() {
@@ -93,8 +94,9 @@ fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Tic
         shared.commits.lock().note(keys, applied.batch.bytes(), begun.elapsed(), &result);
         result
     };
-    let incarnation = minter.incarnation().unwrap_or(Incarnation(0));
-    let finished = applied.finish(&result, minter);
+    let incarnation = ledger.minter.incarnation().unwrap_or(Incarnation(0));
+    let achieved = applied.achieved;
+    let finished = applied.finish(&result, ledger);
     match &result {
         Ok(()) => {}
         Err(CommitError::NotWritten(error)) => tracing::warn!(%error, "a batch was not written"),
@@ -105,14 +107,14 @@ fn commit(shared: &Arc<Shared>, minter: &mut Minter, mutations: Vec<Mutation<Tic
             shared.stop(Error::new(ErrorKind::CommitUnknown, message));
         }
     }
-    tell(shared, &live, incarnation, result, finished);
+    tell(shared, &live, incarnation, result.map(|()| achieved), finished);
 }
 
 fn tell(
     shared: &Arc<Shared>,
     live: &Arc<Live>,
     incarnation: Incarnation,
-    result: Result<(), CommitError>,
+    result: Result<Durability, CommitError>,
     finished: kv_core::replica::Finished<Ticket>,
 ) {
     if !finished.ops.is_empty() {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use clap::Args;
-use kv_core::bucket::Quorum;
+use kv_core::bucket::{Quorum, QuorumMode};
 use kv_core::causality::ContextToken;
 use kv_core::error::Error;
 use kv_core::key::Key;
@@ -46,9 +46,20 @@ pub(super) struct WriteArguments {
     /// Replace exactly what was read: the context that a get or put printed
     #[arg(long, value_name = "CONTEXT", value_parser = parse_context)]
     pub(super) context: Option<ContextToken>,
+    /// Whose acknowledgements count: strict (owners) or sloppy (also nodes that stand in for absent owners)
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub(super) quorum: Option<QuorumMode>,
     /// Say which replicas acknowledged
     #[arg(long)]
     pub(super) explain: bool,
+}
+
+pub(super) fn parse_mode(text: &str) -> Result<QuorumMode, String> {
+    match text {
+        "strict" => Ok(QuorumMode::Strict),
+        "sloppy" => Ok(QuorumMode::Sloppy),
+        _ => Err("write strict or sloppy".into()),
+    }
 }
 
 /// A context as `kv get --context` prints it.

@@ -206,7 +206,7 @@ impl Requests {
         Requests {
             bucket: arguments.bucket.clone(),
             replace: if arguments.blind { Replace::Nothing } else { Replace::Overwrite },
-            read: ReadOptions { r: arguments.r, timeout_ms, explain: false },
+            read: ReadOptions { r: arguments.r, timeout_ms, ..ReadOptions::default() },
             write: WriteOptions { w: arguments.w, timeout_ms, ..WriteOptions::default() },
         }
     }

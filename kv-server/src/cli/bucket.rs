@@ -1,12 +1,13 @@
 //! `kv bucket`.
 
 use clap::{Args, Subcommand};
-use kv_core::bucket::{BucketProperties, Quorum};
+use kv_core::bucket::{BucketProperties, Quorum, QuorumMode};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::storage::Durability;
 use kv_core::wire::BucketChange;
 use serde_json::{Value, json};
 
+use super::arguments::parse_mode;
 use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
@@ -60,6 +61,9 @@ pub(super) struct Properties {
     /// Fewest acknowledgements that a put may ask for
     #[arg(long, value_name = "NUMBER")]
     w_min: Option<u8>,
+    /// Whose acknowledgements and answers count: sloppy (owners, and nodes that stand in for absent ones) or strict (owners)
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    quorum: Option<QuorumMode>,
     /// What is done with concurrent values: siblings, last_write_wins, or a resolver of the server
     #[arg(long, value_name = "NAME")]
     resolver: Option<String>,
@@ -80,6 +84,7 @@ impl Properties {
         to.r = self.r.unwrap_or(to.r);
         to.w = self.w.unwrap_or(to.w);
         to.w_min = self.w_min.unwrap_or(to.w_min);
+        to.quorum = self.quorum.unwrap_or(to.quorum);
         to.resolver = self.resolver.clone().unwrap_or(to.resolver);
         to.durability = self.durability.unwrap_or(to.durability);
         to.value_bytes_max = self.value_bytes_max.or(to.value_bytes_max);
@@ -162,13 +167,14 @@ async fn changed(
 async fn list(session: &Session, output: &mut Output) -> Result<Exit, Failure> {
     let info = session.client.cluster().await?;
     let text = || {
-        let mut table = Table::new(["BUCKET", "N", "R", "W", "RESOLVER", "DURABILITY"]);
+        let mut table = Table::new(["BUCKET", "N", "R", "W", "QUORUM", "RESOLVER", "DURABILITY"]);
         for (name, _, properties) in info.buckets.buckets() {
             table.row([
                 name.to_string(),
                 properties.n.to_string(),
                 properties.r.to_string(),
                 properties.w.to_string(),
+                mode(properties.quorum).into(),
                 properties.resolver.clone(),
                 durability(properties.durability).into(),
             ]);
@@ -189,6 +195,7 @@ fn show(name: &str, properties: &BucketProperties) -> String {
          r:                {}\n\
          w:                {}\n\
          w_min:            {}\n\
+         quorum:           {}\n\
          resolver:         {}\n\
          durability:       {}\n\
          value_bytes_max:  {}\n\
@@ -197,11 +204,19 @@ fn show(name: &str, properties: &BucketProperties) -> String {
         properties.r,
         properties.w,
         properties.w_min,
+        mode(properties.quorum),
         properties.resolver,
         durability(properties.durability),
         properties.value_bytes_max.map_or_else(node, |bytes| format_size(bytes.into())),
         properties.siblings_max.map_or_else(node, |count| count.to_string()),
     )
+}
+
+fn mode(mode: QuorumMode) -> &'static str {
+    match mode {
+        QuorumMode::Strict => "strict",
+        QuorumMode::Sloppy => "sloppy",
+    }
 }
 
 fn durability(durability: Durability) -> &'static str {

@@ -3,10 +3,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use kv_core::causality::{ContextToken, Stamp};
-use kv_core::command::{Decision, Explain, ExplainedReplica, PutApplied, ReplicaState};
+use kv_core::command::{Ack, Decision, Explain, ExplainedReplica, PutApplied, ReplicaState};
 use kv_core::error::Error;
 use kv_core::ids::NodeId;
 use kv_core::layout::Layout;
+use kv_core::storage::Durability;
 use serde_json::{Value, json};
 
 use crate::text::{Table, format_count, to_hex};
@@ -64,7 +65,16 @@ pub(super) fn applied_json(applied: &PutApplied) -> Value {
         "version": applied.dot.map(|dot| dot.to_string()),
         "context": context(&applied.context),
         "acknowledged_by": applied.acks.iter().map(|ack| ack.node).collect::<Vec<_>>(),
+        "acknowledgements": applied.acks.iter().map(ack_json).collect::<Vec<_>>(),
         "explain": applied.explain.as_deref().map(explain_json),
+    })
+}
+
+fn ack_json(ack: &Ack) -> Value {
+    json!({
+        "node": ack.node,
+        "stands_in_for": ack.stands_for,
+        "synced": ack.durability == Durability::Synced,
     })
 }
 
@@ -80,6 +90,7 @@ pub(super) fn explain_json(explain: &Explain) -> Value {
         });
         json!({
             "node": replica.node,
+            "owner": replica.is_owner,
             "said": said(replica.state),
             "versions": versions.collect::<Vec<_>>(),
             "repaired": replica.repaired,
@@ -120,7 +131,8 @@ fn replica_table(replicas: &[ExplainedReplica]) -> Table {
     let dash = || "-".to_string();
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_string();
     for replica in replicas {
-        let mut node = format!("node {}", replica.node);
+        let role = if replica.is_owner { "" } else { ", stands in" };
+        let mut node = format!("node {}{role}", replica.node);
         let mut state = said(replica.state);
         let mut repaired = yes(replica.repaired);
         if replica.versions.is_empty() {

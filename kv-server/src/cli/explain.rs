@@ -1,11 +1,11 @@
 //! `kv explain`.
 
 use clap::Args;
-use kv_core::bucket::Quorum;
+use kv_core::bucket::{Quorum, QuorumMode};
 use kv_core::command::{Get, ReadOptions};
 use serde_json::json;
 
-use super::arguments::KeyArguments;
+use super::arguments::{KeyArguments, parse_mode};
 use super::describe::{counted, explain_json, explain_text};
 use super::failure::Failure;
 use super::output::Output;
@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// Replicas that have to answer: one, quorum, all or a number
     #[arg(long, value_name = "R")]
     r: Option<Quorum>,
+    /// Whose answers count: strict (owners) or sloppy (also nodes that stand in for absent owners)
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    quorum: Option<QuorumMode>,
 }
 
 pub(super) async fn run(
@@ -28,7 +31,8 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let key = arguments.key.key()?;
-    let options = ReadOptions { r: arguments.r, timeout_ms: session.timeout_ms(), explain: true };
+    let (r, quorum) = (arguments.r, arguments.quorum);
+    let options = ReadOptions { r, quorum, timeout_ms: session.timeout_ms(), explain: true };
     let get = Get { bucket: arguments.key.bucket.clone(), key: key.clone(), options };
     let answer = session.client.get(get).await?;
     let Some(explain) = &answer.explain else {

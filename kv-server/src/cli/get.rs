@@ -1,11 +1,11 @@
 //! `kv get`.
 
 use clap::Args;
-use kv_core::bucket::Quorum;
+use kv_core::bucket::{Quorum, QuorumMode};
 use kv_core::command::{Get, GetAnswer, ReadOptions};
 use serde_json::{Value, json};
 
-use super::arguments::KeyArguments;
+use super::arguments::{KeyArguments, parse_mode};
 use super::describe::{context, counted, explain_json, explain_text, time, value_json};
 use super::failure::Failure;
 use super::output::Output;
@@ -21,6 +21,9 @@ pub(super) struct Arguments {
     /// Replicas that have to answer: one, quorum, all or a number
     #[arg(long, value_name = "R")]
     r: Option<Quorum>,
+    /// Whose answers count: strict (owners) or sloppy (also nodes that stand in for absent owners)
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    quorum: Option<QuorumMode>,
     /// Several concurrent values are fine: exit code 0
     #[arg(long)]
     all: bool,
@@ -38,8 +41,12 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let key = arguments.key.key()?;
-    let options =
-        ReadOptions { r: arguments.r, timeout_ms: session.timeout_ms(), explain: arguments.explain };
+    let options = ReadOptions {
+        r: arguments.r,
+        quorum: arguments.quorum,
+        timeout_ms: session.timeout_ms(),
+        explain: arguments.explain,
+    };
     let get = Get { bucket: arguments.key.bucket.clone(), key: key.clone(), options };
     let answer = session.client.get(get).await?;
     if output.is_json() {

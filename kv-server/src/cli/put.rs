@@ -58,7 +58,7 @@ pub(super) fn write_options(arguments: &WriteArguments, session: &Session) -> Wr
     WriteOptions {
         w: arguments.w,
         r: arguments.r,
-        quorum: None,
+        quorum: arguments.quorum,
         timeout_ms: session.timeout_ms(),
         explain: arguments.explain,
     }
@@ -87,7 +87,14 @@ pub(super) fn report(result: PutResult, done: &str, output: &mut Output) -> Resu
 }
 
 fn acknowledged(applied: &PutApplied) -> String {
-    nodes(applied.acks.iter().map(|ack| ack.node))
+    let owners = applied.acks.iter().filter(|ack| ack.stands_for.is_none()).map(|ack| ack.node);
+    let stand_ins = applied.acks.iter().filter_map(|ack| Some((ack.node, ack.stands_for?)));
+    let mut said = Vec::from([nodes(owners)]);
+    said.extend(stand_ins.map(|(node, owner)| format!("node {node} for node {owner}")));
+    if applied.acks.iter().all(|ack| ack.stands_for.is_some()) {
+        said.remove(0);
+    }
+    said.join(", ")
 }
 
 fn value(arguments: &Arguments) -> Result<Vec<u8>, Failure> {

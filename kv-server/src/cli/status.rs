@@ -7,7 +7,8 @@ use clap::Args;
 use kv_core::error::Error;
 use kv_core::ids::NodeId;
 use kv_core::layout::Layout;
-use kv_core::wire::{ClusterInfo, NodeStatus};
+use kv_core::membership::Liveness;
+use kv_core::wire::{ClusterInfo, NodeStatus, PeerStatus};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -98,8 +99,9 @@ fn text(layout: Option<&Layout>, reports: &[Report]) -> String {
         Some(layout) => layout_line(layout),
         None => "no cluster yet: make one with kv cluster init".into(),
     };
-    let mut table =
-        Table::new(["NODE", "ADDRESS", "STATE", "UP", "LAYOUT", "ENTRIES", "ON DISK", "RUNNING", "PEERS"]);
+    let mut table = Table::new([
+        "NODE", "ADDRESS", "STATE", "UP", "LAYOUT", "ENTRIES", "ON DISK", "RUNNING", "COPIES", "PEERS",
+    ]);
     let mut notes: Vec<String> = layout.and_then(degraded).into_iter().collect();
     for report in reports {
         let dash = || "-".to_string();
@@ -107,7 +109,10 @@ fn text(layout: Option<&Layout>, reports: &[Report]) -> String {
         let address = report.address.clone();
         match &report.status {
             Ok(status) => {
-                let reached = status.peers.iter().filter(|(_, reached)| *reached != Some(false)).count();
+                let gone = |peer: &&PeerStatus| matches!(peer.liveness, Liveness::Suspected | Liveness::Down);
+                let gone: Vec<&PeerStatus> = status.peers.iter().filter(gone).collect();
+                let reached = status.peers.len() - gone.len();
+                let copies: u64 = status.peers.iter().map(|peer| peer.copies).sum();
                 table.row([
                     status.node.to_string(),
                     address,
@@ -117,15 +122,42 @@ fn text(layout: Option<&Layout>, reports: &[Report]) -> String {
                     format_count(status.storage.entries),
                     mebibytes(status.storage.bytes_used),
                     status.operations.to_string(),
+                    format_count(copies),
                     format!("{reached}/{}", status.peers.len()),
                 ]);
+                for peer in gone {
+                    notes.push(format!(
+                        "node {}: node {} is {}",
+                        status.node,
+                        peer.node,
+                        peer.liveness.name()
+                    ));
+                }
+                for peer in status.peers.iter().filter(|peer| peer.copies > 0) {
+                    let (copies, size) = (format_count(peer.copies), mebibytes(peer.copies_bytes));
+                    notes.push(format!(
+                        "node {}: keeps {copies} copies ({size}) for node {}",
+                        status.node, peer.node
+                    ));
+                }
                 if !status.trouble.is_empty() {
                     notes.push(format!("node {}: {}", status.node, status.trouble));
                 }
             }
             Err(error) => {
                 let state = "unreachable".to_string();
-                table.row([id.clone(), address, state, dash(), dash(), dash(), dash(), dash(), dash()]);
+                table.row([
+                    id.clone(),
+                    address,
+                    state,
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                ]);
                 notes.push(format!("node {id}: {error}"));
             }
         }

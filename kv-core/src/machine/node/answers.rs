@@ -52,15 +52,17 @@ impl<T> NodeMachine<T> {
                 if parts.len() == answers.len() =>
             {
                 for ((op, index), answer) in parts.into_iter().zip(answers) {
-                    self.with_put(at, op, outbox, |put, step, _| {
-                        put.write_answer(step, index, Ok((answer, incarnation)))
+                    self.with_put(at, op, outbox, |put, step, outbox| {
+                        put.write_answer(step, index, Ok((answer, incarnation)), outbox)
                     });
                 }
             }
             (CallToken::Write(parts), result) => {
                 let error = unexpected(result);
                 for (op, index) in parts {
-                    self.with_put(at, op, outbox, |put, step, _| put.write_answer(step, index, Err(&error)));
+                    self.with_put(at, op, outbox, |put, step, outbox| {
+                        put.write_answer(step, index, Err(&error), outbox)
+                    });
                 }
             }
             (CallToken::Forward(op, id), result) => {
@@ -82,7 +84,7 @@ impl<T> NodeMachine<T> {
                     Ok((AnswerBody::Forward(answer), _)) => Ok(answer),
                     result => Err(unexpected(result)),
                 };
-                self.with_put(at, op, outbox, |put, _, _| put.forward_answer(answer));
+                self.with_put(at, op, outbox, |put, step, outbox| put.forward_answer(step, answer, outbox));
             }
             (CallToken::Range(op, index), result) => {
                 let answer = match result {
@@ -90,6 +92,9 @@ impl<T> NodeMachine<T> {
                     result => RangeAnswer::Refused(unexpected(result).kind()),
                 };
                 self.with_scan(at, op, outbox, |scan, step, outbox| scan.answer(step, index, answer, outbox));
+            }
+            (CallToken::Delivery, result) => {
+                self.delivery.answer(at, result.map(|(body, _)| body), outbox);
             }
             (CallToken::Repair | CallToken::Gossip, _) => {}
         }

@@ -88,8 +88,11 @@ impl Client {
         let bucket = bucket.name.to_string();
         let gives_up_us = now_us + u64::from(timeout_ms) * 1_000 + PATIENCE_US;
         if random.chance(plan.rates.gets) {
-            let options =
-                ReadOptions { r: Some(Quorum::Count(r as u8)), timeout_ms: Some(timeout_ms), explain: false };
+            let options = ReadOptions {
+                r: Some(Quorum::Count(r as u8)),
+                timeout_ms: Some(timeout_ms),
+                ..ReadOptions::default()
+            };
             let names: Vec<_> = chosen.iter().map(|key| keys[*key].key.clone()).collect();
             let body = match names.into_iter().next() {
                 Some(key) if !many => RequestBody::Get(Get { bucket, key, options }),
@@ -134,6 +137,7 @@ impl Client {
                 w,
                 r,
                 outcome: WriteOutcome::Indeterminate,
+                kept_for: Vec::new(),
             });
             let value = (!is_delete).then(|| encode(history.keys[place].writes[write].id));
             puts.push((keys[place].key.clone(), value, replace));

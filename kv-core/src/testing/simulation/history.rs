@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use crate::causality::{Dot, DotSet};
 use crate::command::Sibling;
+use crate::ids::NodeId;
 
 /// What clients sent and saw, by key, and nothing else.
 #[derive(Debug, Default)]
@@ -49,10 +50,12 @@ pub(super) struct Write {
     /// Until when the read inside an overwrite may have been made.
     pub(super) reads_until_us: u64,
     pub(super) basis: Basis,
-    /// Acknowledgements that were asked for, and answers for the read inside an overwrite.
+    /// Acknowledgements of owners, and answers of owners for the read inside an overwrite: what was asked for, less what stand-ins did.
     pub(super) w: usize,
     pub(super) r: usize,
     pub(super) outcome: WriteOutcome,
+    /// The absent owners for which it is kept elsewhere, as the answer says.
+    pub(super) kept_for: Vec<NodeId>,
 }
 
 /// What a write said that it replaces.

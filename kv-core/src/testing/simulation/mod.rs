@@ -17,6 +17,7 @@
 mod check;
 mod client;
 mod config;
+mod copies;
 mod disk;
 mod fabric;
 mod faults;

@@ -8,9 +8,9 @@ use crate::causality::{Clock, PeerClocks};
 use crate::error::ErrorKind;
 use crate::ids::{Incarnation, NodeId};
 use crate::machine::{Admitted, Door, Event, Life, NodeMachine, PeerAnswer};
-use crate::membership::PeerIdentity;
+use crate::membership::{Liveness, PeerIdentity};
 use crate::mutants::{self, Mutant};
-use crate::replica::{Minter, Mutation, open_store};
+use crate::replica::{Ledger, Mutation, open_store};
 use crate::storage::{Durability, Storage};
 use crate::testing::simulation::disk::FaultyDisk;
 use crate::testing::simulation::fabric::Fabric;
@@ -48,7 +48,7 @@ pub(super) struct SimulatedNode {
 #[derive(Debug)]
 pub(super) struct Process {
     machine: NodeMachine<Ticket>,
-    minter: Minter,
+    ledger: Ledger,
     clock: Arc<Clock>,
     peers: PeerClocks,
     incarnation: Incarnation,
@@ -90,6 +90,11 @@ impl SimulatedNode {
         self.wall_drift_per_million = drift_per_million;
     }
 
+    /// What the process makes of another node.
+    pub(super) fn liveness(&self, of: NodeId) -> Option<Liveness> {
+        self.process.as_ref().map(|process| process.machine.health().peer(of).liveness)
+    }
+
     pub(super) fn repairs(&self) -> u64 {
         let present = self.process.as_ref().map_or(0, |process| process.machine.stats().repairs);
         self.past_repairs + present
@@ -105,7 +110,7 @@ impl SimulatedNode {
             Some(last) if mutants::on(Mutant::ReusesIncarnationAfterRestart) => last,
             _ => fresh,
         };
-        let Ok(minter) = open_store(&*self.disk, incarnation, self.now(fabric)) else {
+        let Ok(ledger) = open_store(&*self.disk, incarnation, self.now(fabric)) else {
             return fabric.plan_in(10_000, Happening::NodeStarts(self.index));
         };
         self.last_incarnation = Some(incarnation);
@@ -113,7 +118,7 @@ impl SimulatedNode {
         self.life += 1;
         let own = self.view.node();
         let (seed, now) = (fabric.random.bits(), self.now(fabric));
-        let generation = minter.clock().read(now.wall_ms).0;
+        let generation = ledger.minter.clock().read(now.wall_ms).0;
         let identity = PeerIdentity { node: own, generation, address: format!("node-{}:1", self.index) };
         let peers = self.view.layout.members().iter().map(|member| member.id).filter(|id| *id != own);
         self.process = Some(Process {
@@ -121,8 +126,8 @@ impl SimulatedNode {
                 self.view.limits.clone(),
                 Life { process: incarnation, identity, seed },
             ),
-            clock: Arc::clone(minter.clock()),
-            minter,
+            clock: Arc::clone(ledger.minter.clock()),
+            ledger,
             peers: PeerClocks::new(peers),
             incarnation,
             calls: BTreeMap::new(),

@@ -1,4 +1,4 @@
-use crate::bucket::{BucketProperties, BucketTable, Quorum};
+use crate::bucket::{BucketProperties, BucketTable, Quorum, QuorumMode};
 use crate::causality::Stamp;
 use crate::ids::BucketId;
 use crate::limits::Limits;
@@ -28,6 +28,7 @@ pub(super) struct PlannedBucket {
     /// The lowest W that any put of the run asks for.
     pub(super) w_min: u8,
     pub(super) by_stamp: bool,
+    pub(super) mode: QuorumMode,
 }
 
 /// How often things happen: times in a million where nothing else is said.
@@ -86,6 +87,7 @@ impl Plan {
                 w: Quorum::Majority,
                 w_min: bucket.w_min,
                 resolver: resolver.into(),
+                quorum: bucket.mode,
                 ..BucketProperties::default()
             };
             if let Err(error) = table.set(bucket.name, properties, bucket.id, Stamp(1), limits) {
@@ -151,6 +153,7 @@ fn buckets(nodes: usize, random: &mut Random) -> Vec<PlannedBucket> {
     let mut n = || *random.pick(&[3, 3, 3, 3, 2, 4, 5]);
     let sizes: Vec<u8> = (0..3).map(|_| n().min(nodes as u8)).collect();
     let majority = |n: u8| n / 2 + 1;
+    let mut mode = || *random.pick(&[QuorumMode::Strict, QuorumMode::Sloppy]);
     vec![
         PlannedBucket {
             name: "strict",
@@ -158,6 +161,7 @@ fn buckets(nodes: usize, random: &mut Random) -> Vec<PlannedBucket> {
             n: sizes[0],
             w_min: majority(sizes[0]),
             by_stamp: false,
+            mode: QuorumMode::Strict,
         },
         PlannedBucket {
             name: "stamped",
@@ -165,8 +169,16 @@ fn buckets(nodes: usize, random: &mut Random) -> Vec<PlannedBucket> {
             n: sizes[1],
             w_min: majority(sizes[1]),
             by_stamp: true,
+            mode: mode(),
         },
-        PlannedBucket { name: "loose", id: BucketId(12), n: sizes[2], w_min: 1, by_stamp: false },
+        PlannedBucket {
+            name: "loose",
+            id: BucketId(12),
+            n: sizes[2],
+            w_min: 1,
+            by_stamp: false,
+            mode: mode(),
+        },
     ]
 }
 

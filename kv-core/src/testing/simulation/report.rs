@@ -72,6 +72,8 @@ pub enum Check {
     OverwritesAreRegular,
     /// A page of a scan has each key once, in order, and none from outside of its range.
     PagesAreInOrder,
+    /// What was kept for an absent owner reaches it.
+    CopiesAreDelivered,
     /// A put that all owners acknowledged leaves each of them with what its coordinator had.
     WholeRecordsTravel,
     /// When faults are over and every key was read from all replicas, all nodes answer the same and all owners store the same.
@@ -97,6 +99,7 @@ impl fmt::Display for Check {
             Check::ReadsAreRegular => "regular reads",
             Check::OverwritesAreRegular => "regular overwrites",
             Check::PagesAreInOrder => "pages are in order",
+            Check::CopiesAreDelivered => "copies are delivered",
             Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",

@@ -1,6 +1,6 @@
 //! The end of a run: faults are over, every key is read from all replicas, and what is left is judged.
 
-use crate::bucket::Quorum;
+use crate::bucket::{Quorum, QuorumMode};
 use crate::command::{Get, GetAnswer, Put, PutResult, ReadOptions, Replace, WriteOptions};
 use crate::testing::simulation::history::{Basis, Write, WriteOutcome, encode};
 use crate::testing::simulation::plan::Rates;
@@ -16,12 +16,15 @@ const REPAIR_US: u64 = 100_000;
 const TRIES: usize = 12;
 /// Most bytes of a record with one version, beside 64 for each actor that there can have been.
 const RECORD_BYTES_MAX: usize = 160;
+/// How often, at most, a node stands in anew for a key that it has handed on: each time under another actor.
+const BIRTHS_MAX: u64 = 8;
 
 impl World {
     /// Ends all faults, reads every key until all replicas are equal, and looks for what should not be.
     pub(super) fn settle(&mut self) -> Vec<Violation> {
         let mut violations = Vec::new();
         self.end_faults();
+        self.check_copies(&mut violations);
         self.hand_on();
         for key in 0..self.keys.len() {
             if self.read_from_all(key, key % self.nodes.len()).is_none() {
@@ -69,7 +72,12 @@ impl World {
 
     /// Reads a key from all replicas through a node, as often as it takes; what is damaged is healed on the way.
     fn read_from_all(&mut self, key: usize, node: usize) -> Option<GetAnswer> {
-        let options = ReadOptions { r: Some(Quorum::All), timeout_ms: Some(500), explain: false };
+        let options = ReadOptions {
+            r: Some(Quorum::All),
+            quorum: Some(QuorumMode::Strict),
+            timeout_ms: Some(500),
+            explain: false,
+        };
         let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
         for _ in 0..TRIES {
             let start_us = self.fabric.now_us;
@@ -140,8 +148,12 @@ impl World {
                 continue;
             }
             self.wait(REPAIR_US);
-            let lives = self.keys[key].owners.iter().map(|owner| self.nodes[*owner].incarnations);
-            let actors_max = (lives.sum::<u64>() + self.flips[key]) as usize;
+            // Where others stand in, they mint too.
+            let is_sloppy = self.fabric.plan.buckets[self.keys[key].bucket].mode == QuorumMode::Sloppy;
+            let mints = |index: &usize| is_sloppy || self.keys[key].owners.contains(index);
+            let lives = (0..self.nodes.len()).filter(mints).map(|index| self.nodes[index].incarnations);
+            let births = if is_sloppy { self.nodes.len() as u64 * BIRTHS_MAX } else { 0 };
+            let actors_max = (lives.sum::<u64>() + self.flips[key] + births) as usize;
             for owner in self.keys[key].owners.clone() {
                 let stored = self.cell(owner, key, |cell| {
                     let record = cell?.record();
@@ -182,6 +194,7 @@ impl World {
             w: replicas,
             r: replicas,
             outcome: WriteOutcome::Indeterminate,
+            kept_for: Vec::new(),
         });
         let all = Some(Quorum::All);
         let put = Put {
@@ -189,7 +202,13 @@ impl World {
             key: self.keys[key].key.clone(),
             value: Some(encode(self.history.keys[key].writes[place].id)),
             replace: if basis == Basis::Overwrite { Replace::Overwrite } else { Replace::Nothing },
-            options: WriteOptions { w: all, r: all, timeout_ms: Some(500), ..WriteOptions::default() },
+            options: WriteOptions {
+                w: all,
+                r: all,
+                quorum: Some(QuorumMode::Strict),
+                timeout_ms: Some(500),
+                explain: false,
+            },
         };
         let answer = self.ask(node, RequestBody::Put(put));
         matches!(answer, Some(AnswerBody::Put(PutResult::Applied(_)))).then_some(place)

@@ -40,7 +40,7 @@ impl World {
     /// Gets from one replica through a node and returns the place of the read; an owner shows what it has.
     fn shown_by(&mut self, node: usize, key: usize) -> Option<usize> {
         let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
-        let options = ReadOptions { r: Some(Quorum::One), timeout_ms: Some(500), explain: false };
+        let options = ReadOptions { r: Some(Quorum::One), timeout_ms: Some(500), ..ReadOptions::default() };
         let start_us = self.fabric.now_us;
         let get = Get { bucket, key: self.keys[key].key.clone(), options };
         let Some(AnswerBody::Get(Ok(answer))) = self.ask(node, RequestBody::Get(get)) else { return None };

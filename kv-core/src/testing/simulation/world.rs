@@ -224,7 +224,8 @@ impl World {
         if let Ok(answer) = result {
             self.succeeded += 1;
             let times = (start_us, self.fabric.now_us);
-            let read = self.history.read(key, times, r, false, &answer.values);
+            let owners = r.saturating_sub(answer.stand_ins.into());
+            let read = self.history.read(key, times, owners, false, &answer.values);
             self.clients[client].remember(key, answer.context, Basis::Read(read));
         }
     }
@@ -239,6 +240,10 @@ impl World {
             PutResult::Indeterminate(_) => {}
             PutResult::Applied(applied) => {
                 self.succeeded += 1;
+                let stand_ins = applied.acks.iter().filter_map(|ack| ack.stands_for);
+                write.kept_for = stand_ins.collect();
+                write.w = write.w.saturating_sub(write.kept_for.len());
+                write.r = write.r.saturating_sub(applied.stand_ins_read.into());
                 let bucket = self.fabric.plan.buckets[self.keys[key].bucket].id;
                 let secret = self.nodes[0].view.secret();
                 let named = applied.context.open(secret, bucket, &self.keys[key].key);

@@ -20,7 +20,8 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
             );
             violations.push(Violation { check, message });
         };
-        let due = due(key, pasts, (read.start_us, read.r));
+        // In the end everything was delivered that others had kept for owners.
+        let due = due(key, pasts, (read.start_us, read.r), read.is_final);
         if let Some(write) = first_missing(key, pasts, read, &due) {
             let write = &key.writes[write];
             violated(format!(
@@ -41,7 +42,7 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
 /// A page that lists a key says that it has a value: some write of one must be there that nothing which is due has replaced.
 pub(super) fn check_listed(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violation>) {
     for listed in &key.listed {
-        let due = due(key, pasts, (listed.start_us, listed.r));
+        let due = due(key, pasts, (listed.start_us, listed.r), false);
         let may_be_there = key.writes.iter().enumerate().any(|(place, write)| {
             !write.is_delete
                 && !matches!(write.outcome, WriteOutcome::NotApplied)
@@ -61,11 +62,11 @@ pub(super) fn check_listed(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec
 }
 
 /// The writes, deletes included, that were acknowledged before the read began, by so many that the read meets one of them.
-fn due(key: &KeyHistory, pasts: &Pasts, (start_us, r): (u64, usize)) -> Set {
+fn due(key: &KeyHistory, pasts: &Pasts, (start_us, r): (u64, usize), is_final: bool) -> Set {
     let mut due = pasts.empty();
     for (place, write) in key.writes.iter().enumerate() {
         let acknowledged = matches!(write.outcome, WriteOutcome::Applied(..));
-        if acknowledged && write.end_us < start_us && r + write.w > key.replicas {
+        if acknowledged && write.end_us < start_us && (is_final || r + write.w > key.replicas) {
             due.insert(place);
         }
     }

@@ -20,6 +20,7 @@ fn put(id: u64, basis: Basis, named: &[u64]) -> Write {
         w: 2,
         r: 2,
         outcome: WriteOutcome::Applied(dot(id), named.iter().map(|id| dot(*id)).collect::<DotSet>()),
+        kept_for: Vec::new(),
     }
 }
 

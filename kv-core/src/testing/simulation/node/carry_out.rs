@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use crate::machine::{Effect, Event, Outcome, resolve, show};
-use crate::replica::{read, read_range};
+use crate::replica::{read, read_copies, read_range};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, NodeEvent, PendingCall, Ticket};
 use crate::testing::simulation::node::SimulatedNode;
@@ -56,6 +56,10 @@ impl SimulatedNode {
                 Effect::ReadRange(op, item) => {
                     let answer = read_range(&self.view, &*self.disk, &item);
                     self.feed(Event::Range(op, answer), &mut more, fabric);
+                }
+                Effect::ReadCopies(after) => {
+                    let page = read_copies(&*self.disk, after.as_deref());
+                    self.feed(Event::Copies(page), &mut more, fabric);
                 }
                 Effect::Show(request) => {
                     self.feed(Event::Shown(request.op, show(&request)), &mut more, fabric);

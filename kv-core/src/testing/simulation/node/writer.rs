@@ -50,9 +50,9 @@ impl SimulatedNode {
         let now = self.now(fabric);
         let Some(process) = &mut self.process else { return };
         process.writer.is_due = false;
-        if process.minter.incarnation().is_none() {
+        if process.ledger.minter.incarnation().is_none() {
             let fresh = Incarnation(fabric.random.bits() | 1);
-            match process.minter.revive(&*self.disk, fresh) {
+            match process.ledger.minter.revive(&*self.disk, fresh) {
                 Ok(()) => {
                     process.incarnation = fresh;
                     self.last_incarnation = Some(fresh);
@@ -66,7 +66,7 @@ impl SimulatedNode {
         }
         let most = self.view.limits.commit_batch_max.min(process.writer.queue.len());
         let mutations: Vec<_> = process.writer.queue.drain(..most).collect();
-        let mut applied = apply(&*self.disk, &self.view, &mut process.minter, now, mutations);
+        let mut applied = apply(&*self.disk, &self.view, &mut process.ledger, now, mutations);
         let minted = std::mem::take(&mut applied.minted);
         let commit_us = if applied.batch.is_empty() {
             1
@@ -105,7 +105,8 @@ impl SimulatedNode {
         if stops && fabric.random.coin() {
             return self.stop(fabric);
         }
-        let finished = applied.finish(&result, &mut process.minter);
+        let achieved = applied.achieved;
+        let finished = applied.finish(&result, &mut process.ledger);
         for (ticket, answers) in finished.replies {
             if self.step(fabric) {
                 return;
@@ -113,7 +114,7 @@ impl SimulatedNode {
             self.answer(ticket, AnswerBody::Write(answers), fabric);
         }
         if !finished.ops.is_empty() {
-            self.run(Event::Committed(finished.ops, incarnation, result), fabric);
+            self.run(Event::Committed(finished.ops, incarnation, result.map(|()| achieved)), fabric);
         }
         if stops {
             return self.stop(fabric);

@@ -137,7 +137,7 @@ fn an_error_kind_that_this_build_does_not_know_is_refused() {
     let header = samples::header();
     let body = AnswerBody::Write(vec![WriteAnswer::Refused(ErrorKind::InvalidKey)]);
     let mut frame = encode_answer(&Answer { header, body }).to_vec();
-    *frame.last_mut().unwrap() = 33;
+    *frame.last_mut().unwrap() = 34;
     assert_eq!(answer_error(&frame), ErrorKind::InvalidFrame);
 }
 

@@ -72,9 +72,13 @@ fn mode() -> impl Strategy<Value = QuorumMode> {
     prop_oneof![Just(QuorumMode::Strict), Just(QuorumMode::Sloppy)]
 }
 
+fn durability() -> impl Strategy<Value = Durability> {
+    prop_oneof![Just(Durability::Buffered), Just(Durability::Synced)]
+}
+
 fn read_options() -> impl Strategy<Value = ReadOptions> {
-    (option::of(quorum()), any::<Option<u32>>(), any::<bool>())
-        .prop_map(|(r, timeout_ms, explain)| ReadOptions { r, timeout_ms, explain })
+    (option::of(quorum()), option::of(mode()), any::<Option<u32>>(), any::<bool>())
+        .prop_map(|(r, quorum, timeout_ms, explain)| ReadOptions { r, quorum, timeout_ms, explain })
 }
 
 fn write_options() -> impl Strategy<Value = WriteOptions> {
@@ -88,10 +92,9 @@ fn replace() -> impl Strategy<Value = Replace> {
 }
 
 fn properties() -> impl Strategy<Value = BucketProperties> {
-    let durability = prop_oneof![Just(Durability::Buffered), Just(Durability::Synced)];
     let counts = (any::<u8>(), quorum(), quorum(), any::<u8>(), mode());
     let limits = (any::<Option<u32>>(), any::<Option<u32>>());
-    (counts, ".{0,12}", durability, limits).prop_map(
+    (counts, ".{0,12}", durability(), limits).prop_map(
         |((n, r, w, w_min, quorum), resolver, durability, (value_bytes_max, siblings_max))| {
             BucketProperties { n, r, w, w_min, quorum, resolver, durability, value_bytes_max, siblings_max }
         },
@@ -100,7 +103,7 @@ fn properties() -> impl Strategy<Value = BucketProperties> {
 
 fn read_item() -> impl Strategy<Value = ReadItem> {
     (any::<u32>(), any::<u64>(), key(), any::<Option<u64>>()).prop_map(|(bucket, epoch, key, unless)| {
-        ReadItem { bucket: BucketId(bucket), epoch: Epoch(epoch), key, unless }
+        ReadItem { bucket: BucketId(bucket), epoch: Epoch(epoch), key, unless, stand_in: epoch % 2 == 1 }
     })
 }
 
@@ -114,6 +117,7 @@ fn write_item() -> impl Strategy<Value = WriteItem> {
             key,
             record,
             heal: sources.map(|(damage, sources)| Heal { damage, sources }),
+            stand_in_for: (epoch % 3 == 0).then_some(NodeId(epoch)),
         })
 }
 
@@ -255,9 +259,10 @@ fn explain() -> impl Strategy<Value = Explain> {
         any::<u64>().prop_map(|life| ReplicaState::Committed(Incarnation(life))),
         kind().prop_map(ReplicaState::Failed),
     ];
-    let replica = (any::<u64>(), state, vec(version, 0..4), any::<bool>());
-    let replica = replica.prop_map(|(node, state, versions, repaired)| ExplainedReplica {
+    let replica = ((any::<u64>(), any::<bool>()), state, vec(version, 0..4), any::<bool>());
+    let replica = replica.prop_map(|((node, is_owner), state, versions, repaired)| ExplainedReplica {
         node: NodeId(node),
+        is_owner,
         state,
         versions,
         repaired,
@@ -288,11 +293,8 @@ fn explained() -> impl Strategy<Value = Option<Box<Explain>>> {
 fn get_answer() -> impl Strategy<Value = GetAnswer> {
     let sibling = (blob(), dot(), any::<u64>());
     let sibling = sibling.prop_map(|(value, dot, stamp)| Sibling { value, dot, stamp: Stamp(stamp) });
-    (vec(sibling, 0..4), token(), explained()).prop_map(|(values, context, explain)| GetAnswer {
-        values,
-        context,
-        explain,
-    })
+    (vec(sibling, 0..4), token(), any::<u8>(), explained())
+        .prop_map(|(values, context, stand_ins, explain)| GetAnswer { values, context, stand_ins, explain })
 }
 
 fn got() -> impl Strategy<Value = Result<GetAnswer, Error>> {
@@ -300,14 +302,20 @@ fn got() -> impl Strategy<Value = Result<GetAnswer, Error>> {
 }
 
 fn put_result() -> impl Strategy<Value = PutResult> {
-    let ack = (any::<u64>(), any::<u64>())
-        .prop_map(|(node, life)| Ack { node: NodeId(node), incarnation: Incarnation(life) });
-    let applied = (option::of(dot()), token(), vec(ack, 0..4), explained());
+    let ack = (any::<u64>(), any::<u64>(), durability(), option::of(any::<u64>()));
+    let ack = ack.prop_map(|(node, life, durability, owner)| Ack {
+        node: NodeId(node),
+        incarnation: Incarnation(life),
+        durability,
+        stands_for: owner.map(NodeId),
+    });
+    let applied = (option::of(dot()), token(), vec(ack, 0..4), any::<u8>(), explained());
     prop_oneof![
-        applied.prop_map(|(dot, context, acks, explain)| PutResult::Applied(PutApplied {
+        applied.prop_map(|(dot, context, acks, stand_ins_read, explain)| PutResult::Applied(PutApplied {
             dot,
             context,
             acks,
+            stand_ins_read,
             explain
         })),
         error().prop_map(PutResult::NotApplied),
@@ -325,7 +333,7 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
         kind().prop_map(ReadAnswer::Refused),
     ];
     let write = prop_oneof![
-        Just(WriteAnswer::Committed),
+        durability().prop_map(WriteAnswer::Committed),
         kind().prop_map(WriteAnswer::Refused),
         Just(WriteAnswer::Unknown)
     ];

@@ -16,12 +16,13 @@ use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, T
 use crate::key::Key;
 use crate::layout::{Layout, LayoutDraft, Member, Partitioning, Placement};
 use crate::limits::Limits;
+use crate::membership::Liveness;
 use crate::partitioner::Xxh3Partitioner;
 use crate::replication::{PlacementAnswer, PlacementRequest, ReplicationStrategy};
 use crate::storage::{Durability, StorageStats};
 use crate::wire::{
-    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, RangeAnswer,
-    ReadAnswer, ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
+    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, PeerStatus,
+    RangeAnswer, ReadAnswer, ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
 };
 
 macro_rules! variants {
@@ -108,7 +109,7 @@ variants! { read_answer_name, READ_ANSWERS, ReadAnswer:
 }
 
 variants! { write_answer_name, WRITE_ANSWERS, WriteAnswer:
-    "committed" = WriteAnswer::Committed,
+    "committed" = WriteAnswer::Committed(_),
     "refused" = WriteAnswer::Refused(_),
     "unknown" = WriteAnswer::Unknown,
 }
@@ -162,20 +163,23 @@ fn dot(counter: u64) -> Dot {
 }
 
 pub(super) fn read_items() -> Vec<ReadItem> {
-    let item = |unless| ReadItem { bucket: BucketId(1), epoch: Epoch(7), key: key("k"), unless };
-    vec![item(None), item(Some(0xabcd))]
+    let item =
+        |unless, stand_in| ReadItem { bucket: BucketId(1), epoch: Epoch(7), key: key("k"), unless, stand_in };
+    vec![item(None, false), item(Some(0xabcd), false), item(None, true)]
 }
 
 pub(super) fn write_items() -> Vec<WriteItem> {
     let sources =
         vec![Source { node: NodeId(1), complete: true }, Source { node: NodeId(2), complete: false }];
-    vec![WriteItem {
+    let item = |heal, stand_in_for| WriteItem {
         bucket: BucketId(2),
         epoch: Epoch(0),
         key: key("key"),
         record: Bytes::from_static(b"record"),
-        heal: Some(Heal { damage: 77, sources }),
-    }]
+        heal,
+        stand_in_for,
+    };
+    vec![item(Some(Heal { damage: 77, sources }), None), item(None, Some(NodeId(4)))]
 }
 
 pub(super) fn forward() -> Forward {
@@ -197,7 +201,7 @@ pub(super) fn write_options(w: Quorum, mode: QuorumMode) -> WriteOptions {
 }
 
 fn read_options(r: Option<Quorum>) -> ReadOptions {
-    ReadOptions { r, timeout_ms: Some(250), explain: false }
+    ReadOptions { r, quorum: Some(QuorumMode::Strict), timeout_ms: Some(250), explain: false }
 }
 
 pub(super) fn properties(durability: Durability) -> BucketProperties {
@@ -350,7 +354,11 @@ pub(super) fn read_answers() -> Vec<ReadAnswer> {
 }
 
 pub(super) fn write_answers() -> Vec<WriteAnswer> {
-    vec![WriteAnswer::Committed, WriteAnswer::Refused(ErrorKind::NotOwner), WriteAnswer::Unknown]
+    vec![
+        WriteAnswer::Committed(Durability::Synced),
+        WriteAnswer::Refused(ErrorKind::NotOwner),
+        WriteAnswer::Unknown,
+    ]
 }
 
 pub(super) fn states() -> Vec<ReplicaState> {
@@ -386,6 +394,7 @@ pub(super) fn explain(state: ReplicaState, decision: Decision) -> Explain {
         needed: 2,
         replicas: vec![ExplainedReplica {
             node: NodeId(3),
+            is_owner: true,
             state,
             versions: vec![version(Some(300), true), version(None, false)],
             repaired: true,
@@ -399,6 +408,7 @@ pub(super) fn get_answer(explain: Option<Explain>) -> GetAnswer {
     GetAnswer {
         values: vec![Sibling { value, dot: dot(1), stamp: Stamp(1 << 40) }],
         context: token(b"context"),
+        stand_ins: 1,
         explain: explain.map(Box::new),
     }
 }
@@ -407,7 +417,21 @@ pub(super) fn put_results() -> Vec<PutResult> {
     let applied = PutApplied {
         dot: Some(dot(2)),
         context: token(b"context"),
-        acks: vec![Ack { node: NodeId(1), incarnation: Incarnation(6) }],
+        acks: vec![
+            Ack {
+                node: NodeId(1),
+                incarnation: Incarnation(6),
+                durability: Durability::Synced,
+                stands_for: None,
+            },
+            Ack {
+                node: NodeId(4),
+                incarnation: Incarnation(7),
+                durability: Durability::Buffered,
+                stands_for: Some(NodeId(2)),
+            },
+        ],
+        stand_ins_read: 1,
         explain: None,
     };
     vec![
@@ -415,6 +439,10 @@ pub(super) fn put_results() -> Vec<PutResult> {
         PutResult::NotApplied(Error::new(ErrorKind::ValueTooLarge, "large")),
         PutResult::Indeterminate(error()),
     ]
+}
+
+fn peer(answers: Option<bool>, liveness: Liveness) -> PeerStatus {
+    PeerStatus { node: NodeId(3), answers, liveness, latency_us: 700, copies: 2, copies_bytes: 300 }
 }
 
 pub(super) fn status() -> NodeStatus {
@@ -437,13 +465,14 @@ pub(super) fn status() -> NodeStatus {
         mutations: 1,
         clock_distance_ms: 12,
         counters: vec![("gets_answered".into(), 7)],
-        peers: vec![(NodeId(1), None), (NodeId(3), Some(true))],
+        peers: vec![peer(None, Liveness::Unheard), peer(Some(true), Liveness::Suspected)],
     }
 }
 
 /// One answer of every variant, and of every variant of what is in it.
 pub(super) fn answers() -> Vec<(String, AnswerBody)> {
-    let nothing = PutApplied { dot: None, context: token(b""), acks: Vec::new(), explain: None };
+    let nothing =
+        PutApplied { dot: None, context: token(b""), acks: Vec::new(), stand_ins_read: 0, explain: None };
     let list = [
         AnswerBody::Refused(error()),
         AnswerBody::Read(read_answers()),

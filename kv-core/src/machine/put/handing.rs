@@ -1,0 +1,85 @@
+//! A put that is handed to an owner, or to a node that stands in for one.
+
+use bytes::Bytes;
+
+use crate::causality::ContextToken;
+use crate::command::{PutApplied, PutResult, WriteOptions};
+use crate::error::{Error, ErrorKind};
+use crate::machine::outbox::Outbox;
+use crate::machine::put::{Phase, PutStep, PutWork};
+use crate::machine::step::Step;
+use crate::machine::write_quorum::Progress;
+use crate::transport::CallError;
+use crate::wire::ForwardAnswer;
+
+impl PutWork {
+    /// What the owner to which the put was handed is told.
+    pub(in crate::machine) fn forward_body(
+        &self,
+        step: Step<'_>,
+    ) -> (Option<Bytes>, ContextToken, WriteOptions) {
+        let context = self.context.seal(step.view.secret(), self.target.bucket.id, &self.target.key);
+        let mut options = self.options.clone();
+        options.timeout_ms = Some((step.timeout_us() / 1_000).clamp(1, u64::from(u32::MAX)) as u32);
+        (self.value.clone(), context, options)
+    }
+
+    /// The owner to which the put was handed answered, or did not.
+    pub(in crate::machine) fn forward_answer<T>(
+        &mut self,
+        step: Step<'_>,
+        answer: Result<ForwardAnswer, CallError>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> PutStep {
+        let Phase::Forwarding { candidates, next, introduced } = &mut self.phase else {
+            return PutStep::Wait;
+        };
+        let cause = match answer {
+            Ok(ForwardAnswer { result: PutResult::NotApplied(error) }) if error.is_retryable() => {
+                // A peer that is new to this node has just said which life it lives.
+                if error.kind() == ErrorKind::StaleIncarnation && !*introduced {
+                    *introduced = true;
+                    return self.next_forward(step, outbox);
+                }
+                error.kind()
+            }
+            Ok(ForwardAnswer { result: PutResult::Applied(applied) }) => {
+                // What it overwrites was read here.
+                let stand_ins_read = self.stand_ins_read;
+                return self.end(PutResult::Applied(PutApplied { stand_ins_read, ..applied }));
+            }
+            Ok(ForwardAnswer { result }) => return self.end(result),
+            // A peer that is new to this node, or began a new life, refuses and has just said which.
+            Err(CallError::NotSent(ErrorKind::StaleIncarnation, _)) if !*introduced => {
+                *introduced = true;
+                return self.next_forward(step, outbox);
+            }
+            Err(CallError::NotSent(kind, _)) => kind,
+            Err(CallError::NoAnswer(kind, message)) => {
+                let message =
+                    format!("the owner that the put was handed to did not answer ({message}): it may appear");
+                return self.end(PutResult::Indeterminate(Error::new(kind, message)));
+            }
+        };
+        let tried = candidates.get(*next);
+        if let Some(place) = self.target.owners.iter().position(|owner| Some(owner) == tried) {
+            self.quorum.note(place as u8, Progress::Failed(cause));
+        }
+        *next += 1;
+        *introduced = false;
+        self.next_forward(step, outbox)
+    }
+
+    pub(super) fn next_forward<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
+        let Phase::Forwarding { candidates, next, .. } = &self.phase else { return PutStep::Wait };
+        match candidates.get(*next) {
+            Some(node) if *node == step.view.node() => self.mint_as_stand_in(step, outbox),
+            Some(node) => PutStep::Forward(*node),
+            None => {
+                let message = "no owner of the key could take the put: nothing was written";
+                let error = self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
+                self.end(PutResult::NotApplied(error))
+            }
+        }
+    }
+}
