@@ -9,6 +9,8 @@ const SLOW_TIMES: u64 = 4;
 const SLOW_US: u64 = 5_000;
 /// One answer counts for so much of the smoothed latency: one part in eight.
 const SMOOTHING: u64 = 8;
+/// Slower than this is as slow as can be: with each answer that is missed the latency counts as twice as long, and has to be forgiven in time.
+const LATENCY_US_MAX: u64 = 10_000_000;
 
 /// What a node knows of one peer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Health {
 
     /// Takes note of how long a peer took to answer.
     pub(super) fn answered(&mut self, node: NodeId, took_us: u64) {
+        let took_us = took_us.min(LATENCY_US_MAX);
         let latency_us = &mut self.peers.entry(node).or_default().latency_us;
         *latency_us = match *latency_us {
             0 => took_us.max(1),
@@ -122,5 +125,20 @@ mod tests {
             !health.is_slow(slow)
         });
         assert!(seconds.is_some_and(|seconds| seconds < 10));
+    }
+
+    #[test]
+    fn whatever_a_peer_misses_it_is_forgiven_within_a_minute() {
+        let mut health = Health::default();
+        let [quick, gone] = [1, 2].map(NodeId);
+        health.answered(quick, 300);
+        for _ in 0..100_000 {
+            health.missed(gone, u64::MAX);
+        }
+        let seconds = (0..60).find(|_| {
+            health.forgive();
+            !health.is_slow(gone)
+        });
+        assert!(seconds.is_some());
     }
 }

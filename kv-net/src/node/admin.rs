@@ -174,6 +174,8 @@ impl Shared {
         self.identity.set_cluster(view.identity.cluster);
         tracing::info!(cluster = %view.identity.cluster, layout = view.layout.version(), "member of a cluster");
         self.live.store(Some(Arc::new(Live::new(view))));
+        // There was nothing to tick so far.
+        self.wake_timer();
     }
 
     /// Calls every other member once, as a node does that starts again: they learn at once that it can be reached, instead of at their next
