@@ -116,6 +116,23 @@ impl StorageKey {
         Some((NodeId(owner), BucketId(u32::from_be_bytes(*bucket)), Token(token), key))
     }
 
+    /// What record lies under a storage key, if it is one of a record: bucket, token and key.
+    pub fn parse(storage_key: &[u8]) -> Option<(BucketId, Token, &[u8])> {
+        let (bucket, rest) = storage_key.split_first_chunk::<4>()?;
+        let (token, key) = rest.split_first_chunk::<8>()?;
+        let bucket = BucketId(u32::from_be_bytes(*bucket));
+        let is_record = bucket != BucketId::META && bucket != BucketId::STAND_IN;
+        is_record.then_some((bucket, Token(u64::from_be_bytes(*token)), key))
+    }
+
+    /// The first storage key behind everything that lies at `token` of `bucket` or before; empty if nothing can be.
+    pub fn end_of(bucket: BucketId, token: Token) -> Vec<u8> {
+        match token.0.checked_add(1) {
+            Some(next) => Self::new(bucket, Token(next), b"").as_bytes().to_vec(),
+            None => bucket.0.checked_add(1).map_or(Vec::new(), |next| next.to_be_bytes().to_vec()),
+        }
+    }
+
     /// The storage key of a piece of the store's own metadata.
     pub fn meta(name: &str) -> Self {
         let mut bytes = smallvec::SmallVec::new();

@@ -24,6 +24,8 @@ pub mod record;
 pub mod bucket;
 pub mod layout;
 
+pub mod tree;
+
 pub mod command;
 pub mod view;
 pub mod wire;

@@ -54,6 +54,8 @@ pub struct Limits {
     pub stand_in_bytes_max: u64,
     /// How often a node looks whether an owner is back for which it keeps copies, and how long it waits after one that could not be delivered.
     pub delivery_period_ms: u64,
+    /// How often a node compares what it holds with each other owner; 0 for never, except when it is told to.
+    pub repair_period_ms: u64,
     /// How often the failure detector probes a member.
     pub probe_period_ms: u64,
     /// How long a probe is waited for before others are asked to probe too.
@@ -83,6 +85,7 @@ impl Default for Limits {
             clock_drift_ms_max: 60_000,
             stand_in_bytes_max: 4 << 30,
             delivery_period_ms: 500,
+            repair_period_ms: 60_000,
             probe_period_ms: 1_000,
             probe_timeout_ms: 300,
             suspicion_ms: 2_000,

@@ -42,6 +42,9 @@ pub enum Mutant {
     CopiesAreReleasedWhenSent,
     CopiesGoToAnyOwner,
     StandInsPassForOwners,
+    RecoveringIsInTrees,
+    LastLeafIsSkipped,
+    ComparesWithoutRepair,
 }
 
 impl Mutant {
@@ -84,6 +87,9 @@ impl Mutant {
         Mutant::CopiesAreReleasedWhenSent,
         Mutant::CopiesGoToAnyOwner,
         Mutant::StandInsPassForOwners,
+        Mutant::RecoveringIsInTrees,
+        Mutant::LastLeafIsSkipped,
+        Mutant::ComparesWithoutRepair,
     ];
 }
 

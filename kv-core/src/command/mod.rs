@@ -7,5 +7,5 @@ mod scan;
 
 pub use answer::{Ack, GetAnswer, PutApplied, PutResult, Sibling};
 pub use explain::{Decision, Explain, ExplainedReplica, ExplainedVersion, ReplicaState};
-pub use request::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+pub use request::{Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, WriteOptions};
 pub use scan::{Scan, ScanAnswer, ScanEntry, ScanPosition};

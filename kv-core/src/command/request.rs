@@ -5,6 +5,16 @@ use crate::bucket::{Quorum, QuorumMode};
 use crate::causality::ContextToken;
 use crate::key::Key;
 
+/// When the replicas that a get finds behind are brought up to date.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadRepair {
+    /// After the answer.
+    #[default]
+    Background,
+    /// Before the answer: each replica that was asked in time has what the answer shows.
+    Foreground,
+}
+
 /// How a get is made; what is `None` follows the bucket and the node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadOptions {
@@ -16,6 +26,8 @@ pub struct ReadOptions {
     pub timeout_ms: Option<u32>,
     /// Whether the answer says which replicas answered with what.
     pub explain: bool,
+    /// When replicas that are behind are brought up to date.
+    pub repair: ReadRepair,
 }
 
 /// How a put is made; what is `None` follows the bucket and the node.

@@ -7,7 +7,7 @@ use crate::wire::WriteItem;
 /// Checks the records of a peer's write, outside every lock, and makes the mutation of them. Each is refused for itself:
 /// [`ErrorKind::UnknownBucket`], [`ErrorKind::NotOwner`], or [`ErrorKind::InvalidFrame`] for a record that fails its checksum.
 pub fn accept_writes<T>(view: &View, reply: Option<T>, items: Vec<WriteItem>) -> MergeGroup<T> {
-    MergeGroup { reply, items: items.into_iter().map(|item| accept(view, item)).collect() }
+    MergeGroup { reply, op: None, items: items.into_iter().map(|item| accept(view, item)).collect() }
 }
 
 fn accept(view: &View, item: WriteItem) -> Result<Merge, ErrorKind> {

@@ -3,12 +3,15 @@ use crate::command::PutResult;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{ClusterId, Incarnation, TraceId};
 use crate::machine::{Event, Outcome, accept_writes, local_get, prepare};
-use crate::replica::{MergeGroup, read_many, read_range};
+use crate::replica::{Mutation, Trees, read_many, read_range};
 use crate::storage::Storage;
 use crate::time::Now;
 use crate::transport::Sender;
+use crate::tree::{LEAVES, LeafId};
 use crate::view::View;
-use crate::wire::{Answer, AnswerBody, ForwardAnswer, Header, ReadAnswer, Request, RequestBody};
+use crate::wire::{
+    Answer, AnswerBody, CompareAnswer, CompareItem, ForwardAnswer, Header, ReadAnswer, Request, RequestBody,
+};
 
 /// What a node is at one moment, as far as frames need it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +26,8 @@ pub struct Door<'a> {
     pub incarnation: Incarnation,
     /// Its store.
     pub store: &'a dyn Storage,
+    /// What is in it, partition by partition.
+    pub trees: &'a Trees,
 }
 
 /// What becomes of a request at the door.
@@ -32,8 +37,8 @@ pub enum Admitted<T> {
     Answered(T, AnswerBody),
     /// The machine is to run it.
     Run(Event<T>),
-    /// The writer is to merge it, and answers when it is committed.
-    Merge(MergeGroup<T>),
+    /// The writer is to do it, and answers when it is committed.
+    Mutate(Mutation<T>),
     /// The machine is to hear of it; whoever sent it is answered at once.
     Noted(T, Event<T>),
     /// The node's administration is to do it.
@@ -80,7 +85,9 @@ impl Door<'_> {
             RequestBody::ReadRange(item) => {
                 Admitted::Answered(ticket, AnswerBody::Range(read_range(view, self.store, &item)))
             }
-            RequestBody::Write(items) => Admitted::Merge(accept_writes(view, Some(ticket), items)),
+            RequestBody::Write(items) => {
+                Admitted::Mutate(Mutation::Merge(accept_writes(view, Some(ticket), items)))
+            }
             RequestBody::Forward(forward) => {
                 let Sender::Peer(peer) = sender else {
                     return Admitted::Administer(ticket, RequestBody::Forward(forward));
@@ -113,6 +120,22 @@ impl Door<'_> {
                 Ok(scan) => Admitted::Run(Event::Scan(ticket, scan.traced(trace))),
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Scan(Err(error))),
             },
+            RequestBody::Repair => Admitted::Run(Event::Repair(ticket)),
+            RequestBody::Count(leaves) => {
+                let count = view.layout.partitioning().count();
+                let is_leaf =
+                    |leaf: &LeafId| usize::from(leaf.leaf) < LEAVES && leaf.tree.partition.0 < count;
+                if leaves.len() > LEAVES || !leaves.iter().all(is_leaf) {
+                    let message = format!("at most {LEAVES} leaves that there are can be counted at a time");
+                    let error = Error::new(ErrorKind::InvalidFrame, message);
+                    return Admitted::Answered(ticket, AnswerBody::Refused(error));
+                }
+                Admitted::Mutate(Mutation::Count { leaves, reply: Some(ticket) })
+            }
+            RequestBody::Compare(items) => {
+                let answers = items.iter().map(|item| self.compare(item)).collect();
+                Admitted::Answered(ticket, AnswerBody::Compared(answers))
+            }
             RequestBody::Gossip(packet) => Admitted::Noted(ticket, Event::Gossip(packet)),
             body => Admitted::Administer(ticket, body),
         }
@@ -141,6 +164,7 @@ impl Door<'_> {
                 | RequestBody::ReadRange(_)
                 | RequestBody::Write(_)
                 | RequestBody::Forward(_)
+                | RequestBody::Compare(_)
         );
         let version = self.view.layout.version();
         if by_layout && header.layout != version {
@@ -150,6 +174,21 @@ impl Door<'_> {
             ));
         }
         Ok(())
+    }
+
+    fn compare(&self, item: &CompareItem) -> CompareAnswer {
+        if self.view.bucket_by_id(item.tree.bucket).is_none() {
+            return CompareAnswer::Refused(ErrorKind::UnknownBucket);
+        }
+        if item.tree.partition.0 >= self.view.layout.partitioning().count() {
+            return CompareAnswer::Refused(ErrorKind::InvalidFrame);
+        }
+        let tree = self.trees.tree(item.tree);
+        match tree.root() {
+            None => CompareAnswer::Unknown,
+            Some(root) if root == item.root => CompareAnswer::Same,
+            Some(_) => CompareAnswer::Differs(tree.sums().to_vec()),
+        }
     }
 
     /// The answer to a request.
@@ -168,6 +207,7 @@ impl Outcome {
             Outcome::GetMany(results) => AnswerBody::GetMany(results),
             Outcome::PutMany(results) => AnswerBody::PutMany(results),
             Outcome::Scan(result) => AnswerBody::Scan(result),
+            Outcome::Repair(round) => AnswerBody::Repair(round),
         }
     }
 }

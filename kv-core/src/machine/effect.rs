@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::ids::{NodeId, OpId, TraceId};
 use crate::machine::{ResolveRequest, ShowRequest};
 use crate::replica::Mutation;
+use crate::tree::TreeId;
 use crate::wire::{RangeItem, ReadItem, RequestBody};
 
 /// What the machine wants done. `T` names whoever waits for an outcome.
@@ -18,6 +19,10 @@ pub enum Effect<T> {
     ReadRange((OpId, u8), RangeItem),
     /// Read copies that are kept for absent owners, behind that storage key, and come back with [`crate::machine::Event::Copies`].
     ReadCopies(Option<Vec<u8>>),
+    /// Read these trees of the local store and come back with [`crate::machine::Event::Trees`] and the number.
+    ReadTrees(u64, Vec<TreeId>),
+    /// Read what the local store has in a range, in the background, and come back with [`crate::machine::Event::Listed`] and the number.
+    List(u64, RangeItem),
     /// Call [`crate::machine::show`] and come back with [`crate::machine::Event::Shown`].
     Show(Box<ShowRequest>),
     /// Send this request to that peer and come back with [`crate::machine::Event::Answer`] and the token.
@@ -71,6 +76,8 @@ pub enum CallToken {
     Repair,
     /// Copies for an owner that was absent.
     Delivery,
+    /// A step of anti-entropy.
+    AntiEntropy(u64),
     /// Gossip, whose answer nobody waits for: to be carried apart from everything that may be large.
     Gossip,
 }
@@ -88,4 +95,6 @@ pub enum Outcome {
     PutMany(Vec<PutResult>),
     /// Of a scan.
     Scan(Result<ScanAnswer, Error>),
+    /// The number of a round of anti-entropy that begins.
+    Repair(u64),
 }

@@ -6,6 +6,7 @@ use crate::machine::{CallToken, PreparedGet, PreparedPut, PreparedScan, Resoluti
 use crate::replica::{CopiesPage, Minted};
 use crate::storage::{CommitError, Durability};
 use crate::transport::CallError;
+use crate::tree::Tree;
 use crate::wire::{AnswerBody, RangeAnswer, ReadAnswer};
 
 /// What happens to the machine. `T` names whoever waits for an outcome.
@@ -42,6 +43,12 @@ pub enum Event<T> {
     Range((OpId, u8), RangeAnswer),
     /// Copies that are kept for absent owners were read.
     Copies(Result<CopiesPage, ErrorKind>),
+    /// Trees of the local store were read.
+    Trees(u64, Vec<Tree>),
+    /// A range of the local store was listed.
+    Listed(u64, RangeAnswer),
+    /// A round of anti-entropy is to begin now.
+    Repair(T),
     /// Records were shown.
     Shown(OpId, Result<Vec<Shown>, Error>),
     /// The writer made versions (or refused to) and is about to commit them.

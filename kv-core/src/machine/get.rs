@@ -1,6 +1,6 @@
 use smallvec::SmallVec;
 
-use crate::command::{Explain, ExplainedReplica, ExplainedVersion, GetAnswer, ReplicaState};
+use crate::command::{Explain, ExplainedReplica, ExplainedVersion, GetAnswer, ReadRepair, ReplicaState};
 use crate::error::{Error, ErrorKind};
 use crate::ids::Epoch;
 use crate::machine::outbox::Outbox;
@@ -27,6 +27,10 @@ pub(super) struct GetWork {
     damages: SmallVec<[Option<u64>; 4]>,
     /// [`HEALING`] once they were asked again.
     round: u8,
+    repair: ReadRepair,
+    is_partial: bool,
+    /// The answer that waits for repairs, and for how many.
+    repaired: Option<(Box<GetAnswer>, usize)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,8 @@ enum Phase {
     Collecting,
     /// Enough answers are being merged.
     Resolving,
+    /// Waits for those who are brought up to date before the client is answered.
+    Acknowledging,
     /// The client was answered; waits for the owners that were asked but have not answered.
     Repairing,
     /// The client was answered and a damage was seen; waits until every put that the damaged owner may have acknowledged has ended.
@@ -61,6 +67,9 @@ impl GetWork {
             resolved_records: 0,
             damages: SmallVec::new(),
             round: 0,
+            repair: get.repair,
+            is_partial: get.is_partial,
+            repaired: None,
         }
     }
 
@@ -114,6 +123,11 @@ impl GetWork {
                 self.repair(step, outbox);
                 None
             }
+            Phase::Acknowledging => {
+                self.phase = Phase::Done;
+                let message = "the get's deadline passed before the replicas that were behind had committed";
+                Some(Err(Error::new(ErrorKind::DeadlineExceeded, message)))
+            }
             Phase::Resolving => {
                 self.phase = Phase::Done;
                 let message = "the get's deadline passed while the answers were merged";
@@ -145,6 +159,9 @@ impl GetWork {
                     },
                     explain: self.explain.then(|| Box::new(self.explain(step.view, &resolution))),
                 };
+                if self.repair == ReadRepair::Foreground {
+                    return self.repair_first(step, answer, resolution, outbox);
+                }
                 self.resolution = Some(Box::new(resolution));
                 self.answered(step, outbox);
                 Some(Ok(answer))
@@ -203,8 +220,62 @@ impl GetWork {
         })));
     }
 
+    /// Brings those up to date that are behind, and lets the client wait for it.
+    fn repair_first<T>(
+        &mut self,
+        step: Step<'_>,
+        answer: GetAnswer,
+        resolution: Resolution,
+        outbox: &mut Outbox<'_, T>,
+    ) -> GetStep {
+        let mut waits = 0;
+        for (index, (owner, replica)) in self.target.owners.iter().zip(&self.quorum.replicas).enumerate() {
+            let is_sound = matches!(replica, Replica::Absent | Replica::Record(_));
+            if is_sound && is_behind(replica, &resolution.encoded, &resolution.record) {
+                let (owner, index) = (*owner, index as u8);
+                step.write_repair(&self.target, (owner, index), resolution.encoded.clone(), outbox);
+                waits += 1;
+            }
+        }
+        self.resolution = Some(Box::new(resolution));
+        if waits == 0 {
+            self.answered(step, outbox);
+            return Some(Ok(answer));
+        }
+        self.phase = Phase::Acknowledging;
+        self.repaired = Some((Box::new(answer), waits));
+        None
+    }
+
+    /// A replica that was behind has committed, or has not.
+    pub(super) fn acknowledged<T>(
+        &mut self,
+        step: Step<'_>,
+        result: Result<(), ErrorKind>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> GetStep {
+        if self.phase != Phase::Acknowledging {
+            return None;
+        }
+        if let Err(kind) = result {
+            self.phase = Phase::Done;
+            return Some(Err(Error::new(kind, "a replica that is behind could not be brought up to date")));
+        }
+        let (answer, waits) = self.repaired.take()?;
+        if waits > 1 {
+            self.repaired = Some((answer, waits - 1));
+            return None;
+        }
+        self.answered(step, outbox);
+        Some(Ok(*answer))
+    }
+
     /// The client has its answer. What was damaged is healed from every other owner.
     fn answered<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) {
+        if self.is_partial {
+            self.phase = Phase::Done;
+            return;
+        }
         if self.quorum.has_damage() {
             self.damages = self.quorum.damages();
             self.round = HEALING;

@@ -18,6 +18,8 @@ pub(super) enum Asker<T> {
     Ticket(T),
     /// A scan.
     Scan(OpId),
+    /// Anti-entropy.
+    Repair,
 }
 
 #[derive(Debug)]
@@ -46,9 +48,9 @@ impl<T> Many<T> {
         }
     }
 
-    /// Whether a scan asked for it.
-    pub(super) fn is_of_scan(&self) -> bool {
-        matches!(self.asker, Asker::Scan(_))
+    /// Whether no client asked for it.
+    pub(super) fn is_internal(&self) -> bool {
+        matches!(self.asker, Asker::Scan(_) | Asker::Repair)
     }
 
     /// Takes in how the key at `index` ended, and says whether it was the last.

@@ -5,6 +5,7 @@
 //! [`local_get`] serves a get that one local record answers, and [`accept_writes`] checks a peer's records.
 
 mod accept;
+mod anti_entropy;
 mod delivery;
 mod door;
 mod effect;

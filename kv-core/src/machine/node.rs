@@ -1,4 +1,5 @@
 mod answers;
+mod background;
 mod endings;
 mod gossip;
 
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{BucketId, Incarnation, NodeId, OpId};
 use crate::key::Key;
 use crate::limits::Limits;
+use crate::machine::anti_entropy::AntiEntropy;
 use crate::machine::delivery::Delivery;
 use crate::machine::forwards::Forwards;
 use crate::machine::get::GetWork;
@@ -52,6 +54,7 @@ pub struct NodeMachine<T> {
     health: Arc<Health>,
     membership: Membership,
     delivery: Delivery,
+    anti_entropy: AntiEntropy,
     /// When slow peers are forgiven again.
     forgive_at_us: u64,
     limits: Limits,
@@ -87,6 +90,7 @@ impl<T> NodeMachine<T> {
             health: Arc::default(),
             membership: Membership::new(life.identity, &limits, life.seed),
             delivery: Delivery::new(),
+            anti_entropy: AntiEntropy::new(life.seed),
             forgive_at_us: 0,
             limits,
             life: life.process,
@@ -106,7 +110,8 @@ impl<T> NodeMachine<T> {
 
     /// When the machine wants the next [`Event::Tick`], on the monotonic clock.
     pub fn next_wakeup_us(&self) -> u64 {
-        let background = self.membership.next_wakeup_us().min(self.delivery.next_us());
+        let background =
+            self.membership.next_wakeup_us().min(self.delivery.next_us()).min(self.anti_entropy.next_us());
         self.timers.next_us().map_or(background, |timer| timer.min(background))
     }
 
@@ -163,19 +168,23 @@ impl<T> NodeMachine<T> {
             Event::Committed(ops, incarnation, result) => {
                 let result = result.map(|durability| (incarnation, durability)).map_err(|error| error.kind());
                 for op in ops {
-                    self.with_put(at, op, &mut outbox, |put, step, outbox| {
-                        put.committed(step, result, outbox)
+                    self.with(at, op, &mut outbox, |operation, step, outbox| {
+                        operation.committed(step, result, outbox)
                     });
                 }
             }
             Event::Answer { token, result, .. } => self.answer(at, token, result, &mut outbox),
             Event::Copies(page) => self.delivery.copies(at, page, &mut outbox),
+            Event::Trees(step, trees) => self.anti_entropy.trees(at, (step, trees), &mut outbox),
+            Event::Listed(step, answer) => self.listed(at, step, answer, &mut outbox),
+            Event::Repair(ticket) => self.start_repair(ticket, at, &mut outbox),
             Event::Gossip(packet) => self.gossip(now, &packet, &mut outbox),
             Event::Leave => self.leave(now, &mut outbox),
             Event::Tick => {
                 self.tick(at, &mut outbox);
                 self.tick_gossip(at, &mut outbox);
                 self.delivery.tick(now, &mut outbox);
+                self.anti_entropy.tick(at, &mut outbox);
             }
         }
         self.stats.repairs += outbox.repairs_sent();
@@ -285,7 +294,7 @@ impl<T> NodeMachine<T> {
                 if let Some(waiter) = operation.waiter.take() {
                     self.waiting -= 1;
                     let took_us = now.monotonic_us.saturating_sub(operation.begun_us);
-                    if !self.is_of_scan(&waiter) {
+                    if !self.is_internal(&waiter) {
                         self.stats.get_us.observe(took_us);
                     }
                     self.end_get((view, now), waiter, result, outbox);

@@ -1,14 +1,15 @@
 use crate::command::{GetAnswer, PutResult, ScanAnswer};
-use crate::error::Error;
-use crate::ids::{NodeId, TraceId};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{Incarnation, NodeId, TraceId};
 use crate::machine::get::{GetStep, GetWork};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::{PutStep, PutWork};
 use crate::machine::scan::{ScanStep, ScanWork};
 use crate::machine::step::Step;
 use crate::machine::{PreparedGet, Target};
+use crate::storage::Durability;
 use crate::transport::CallError;
-use crate::wire::ReadAnswer;
+use crate::wire::{ReadAnswer, WriteAnswer};
 
 /// One client operation (or one key of one) under way.
 #[derive(Debug)]
@@ -111,6 +112,44 @@ impl<T> Operation<T> {
         match &mut self.work {
             Work::Get(get) => Next::from(get.answer(step, index, answer, outbox)),
             Work::Put(put) => Next::from(put.read_answer(step, index, answer, outbox)),
+            Work::Scan(_) => Next::Wait,
+        }
+    }
+}
+
+impl<T> Operation<T> {
+    pub(super) fn write_answer(
+        &mut self,
+        step: Step<'_>,
+        index: u8,
+        answer: Result<(WriteAnswer, Incarnation), &CallError>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> Next {
+        match &mut self.work {
+            Work::Put(put) => Next::from(put.write_answer(step, index, answer, outbox)),
+            Work::Get(get) => {
+                let result = match answer {
+                    Ok((WriteAnswer::Committed(_), _)) => Ok(()),
+                    Ok((WriteAnswer::Refused(kind), _)) => Err(kind),
+                    Ok((WriteAnswer::Unknown, _)) => Err(ErrorKind::CommitUnknown),
+                    Err(error) => Err(error.kind()),
+                };
+                Next::from(get.acknowledged(step, result, outbox))
+            }
+            Work::Scan(_) => Next::Wait,
+        }
+    }
+
+    /// A commit of this node's own store ended.
+    pub(super) fn committed(
+        &mut self,
+        step: Step<'_>,
+        result: Result<(Incarnation, Durability), ErrorKind>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> Next {
+        match &mut self.work {
+            Work::Put(put) => Next::from(put.committed(step, result, outbox)),
+            Work::Get(get) => Next::from(get.acknowledged(step, result.map(|_| ()), outbox)),
             Work::Scan(_) => Next::Wait,
         }
     }

@@ -115,10 +115,32 @@ impl<'a, T> Outbox<'a, T> {
         group.add(item, (op, 0), timeout_us, self.trace);
     }
 
+    /// Repairs a peer's record, and wants to know of its commit.
+    pub(super) fn write_repair(
+        &mut self,
+        peer: NodeId,
+        op: OpId,
+        index: u8,
+        item: WriteItem,
+        timeout_us: u64,
+    ) {
+        self.repairs_sent += 1;
+        self.write(peer, op, index, item, timeout_us);
+    }
+
     /// Repairs this node's own record.
     pub(super) fn repair_local(&mut self, merge: Merge) {
+        self.merge(None, merge);
+    }
+
+    /// Repairs this node's own record, and wants to know of its commit.
+    pub(super) fn repair_own(&mut self, op: OpId, merge: Merge) {
+        self.merge(Some(op), merge);
+    }
+
+    fn merge(&mut self, op: Option<OpId>, merge: Merge) {
         self.repairs_sent += 1;
-        let group = MergeGroup { reply: None, items: vec![Ok(merge)] };
+        let group = MergeGroup { reply: None, op, items: vec![Ok(merge)] };
         self.effects.push(Effect::Mutate(Mutation::Merge(group)));
     }
 

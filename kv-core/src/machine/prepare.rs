@@ -7,7 +7,9 @@ use smallvec::SmallVec;
 
 use crate::bucket::{Quorum, QuorumMode};
 use crate::causality::{Context, PeerClocks};
-use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, Scan, ScanPosition, WriteOptions};
+use crate::command::{
+    Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, Scan, ScanPosition, WriteOptions,
+};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
@@ -39,6 +41,9 @@ pub struct PreparedGet {
     pub(super) needed: usize,
     pub(super) timeout_us: u64,
     pub(super) explain: bool,
+    pub(super) repair: ReadRepair,
+    /// Whether only some of the owners are asked, whose damages are not healed by them alone.
+    pub(super) is_partial: bool,
 }
 
 /// A put that passed the door.
@@ -230,7 +235,38 @@ pub(super) fn get_in_scan(
     timeout_us: u64,
 ) -> PreparedGet {
     let target = target_at(view, &scan.bucket, token, key);
-    PreparedGet { target, needed: scan.needed, timeout_us, explain: false }.traced(scan.trace)
+    PreparedGet {
+        target,
+        needed: scan.needed,
+        timeout_us,
+        explain: false,
+        repair: ReadRepair::Background,
+        is_partial: false,
+    }
+    .traced(scan.trace)
+}
+
+/// The get by which two owners of a key come to hold the same; of all its owners, if something of theirs has to be healed.
+pub(super) fn get_to_repair(
+    view: &View,
+    bucket: &Arc<Bucket>,
+    (token, key): (Token, Key),
+    pair: Option<[NodeId; 2]>,
+) -> PreparedGet {
+    let mut target = target_at(view, bucket, token, key);
+    target.is_sloppy = false;
+    let is_partial = pair.is_some();
+    if let Some(pair) = pair {
+        target.owners = SmallVec::from_slice(&pair);
+    }
+    PreparedGet {
+        needed: target.owners.len(),
+        target,
+        timeout_us: view.limits.deadline_ms_default * 1_000,
+        explain: false,
+        repair: ReadRepair::Foreground,
+        is_partial,
+    }
 }
 
 /// Checks a put or delete.
@@ -294,7 +330,8 @@ fn one_get(view: &View, bucket: &Arc<Bucket>, key: Key, options: &ReadOptions) -
     let target = target(view, bucket, key, options.quorum)?;
     let needed = needed(options.r.unwrap_or(bucket.properties.r), "r", bucket, target.owners.len())?;
     let timeout_us = timeout_us(view, options.timeout_ms);
-    Ok(PreparedGet { target, needed, timeout_us, explain: options.explain })
+    let (explain, repair) = (options.explain, options.repair);
+    Ok(PreparedGet { target, needed, timeout_us, explain, repair, is_partial: false })
 }
 
 fn one_put(

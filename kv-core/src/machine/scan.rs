@@ -12,6 +12,7 @@ use crate::machine::step::Step;
 use crate::machine::{CallToken, Effect, PreparedGet, PreparedScan};
 use crate::mutants::{self, Mutant};
 use crate::record::EncodedRecord;
+use crate::tree::digest;
 use crate::wire::{RangeAnswer, RangeItem, RangePage, RangeState, RequestBody};
 
 /// Coordinates one page of a scan: asks R owners what lies in the range, shows the keys on which they agree, and gets the others.
@@ -191,7 +192,7 @@ impl ScanWork {
             while let Some((_, _, state)) = states.next_if(|(_, other, _)| *other == key) {
                 of_key.push(state);
             }
-            if let Some(found) = self.judge(&key, of_key, owners) {
+            if let Some(found) = self.judge(step, &key, of_key, owners) {
                 self.found.push((token, key, found));
             }
         }
@@ -216,7 +217,13 @@ impl ScanWork {
     }
 
     /// What the owners' states of one key come to; nothing for one that has no value.
-    fn judge(&self, key: &Key, states: SmallVec<[RangeState; 4]>, owners: usize) -> Option<Found> {
+    fn judge(
+        &self,
+        step: Step<'_>,
+        key: &Key,
+        states: SmallVec<[RangeState; 4]>,
+        owners: usize,
+    ) -> Option<Found> {
         let disagree = states.len() < owners;
         let mut agreed: Option<(u64, bool)> = None;
         let mut record = None;
@@ -224,14 +231,15 @@ impl ScanWork {
             let (digest, live) = match state {
                 RangeState::Unsure => return Some(Found::Unsure),
                 RangeState::Digest(digest, live) => (digest, live),
-                RangeState::Record(bytes) => match EncodedRecord::check(bytes, self.scan.bucket.id, key) {
-                    Ok(checked) => {
-                        let digest = checked.digest();
-                        record = Some(checked);
-                        (digest, true)
-                    }
-                    Err(_) => return Some(Found::Unsure),
-                },
+                RangeState::Record(bytes) => {
+                    let bucket = self.scan.bucket.id;
+                    let Ok(checked) = EncodedRecord::check(bytes, bucket, key) else {
+                        return Some(Found::Unsure);
+                    };
+                    let Ok(dots) = checked.dots() else { return Some(Found::Unsure) };
+                    record = Some(checked);
+                    (digest(step.view.secret(), bucket, key.as_bytes(), &dots), true)
+                }
             };
             match agreed {
                 Some((other, _)) if other != digest && !mutants::on(Mutant::ScanTrustsAnyReplica) => {

@@ -4,9 +4,11 @@ use crate::ids::{Epoch, NodeId, OpId};
 use crate::machine::Target;
 use crate::machine::outbox::Outbox;
 use crate::machine::read_quorum::ReadQuorum;
+use crate::record::EncodedRecord;
+use crate::replica::Merge;
 use crate::time::Now;
 use crate::view::View;
-use crate::wire::ReadItem;
+use crate::wire::{ReadItem, WriteItem};
 
 /// Set in the index of an owner that is asked again to heal a damage, so that what it said before is told apart from what it says after.
 pub(super) const HEALING: u8 = 0x80;
@@ -182,6 +184,26 @@ impl Step<'_> {
                 None => {}
             }
         }
+    }
+
+    /// Sends an owner that is behind what it lacks, and waits for it.
+    pub(super) fn write_repair<T>(
+        &self,
+        target: &Target,
+        (owner, index): (NodeId, u8),
+        record: EncodedRecord,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        if owner == self.view.node() {
+            let (bucket, key) = (target.bucket.clone(), target.key.clone());
+            let merge = Merge { bucket, key, token: target.token, record, heal: None, stand_in_for: None };
+            outbox.repair_own(self.op, merge);
+            return;
+        }
+        let (bucket, key) = (target.bucket.id, target.key.clone());
+        let record = record.into_bytes();
+        let item = WriteItem { bucket, epoch: Epoch(0), key, record, heal: None, stand_in_for: None };
+        outbox.write_repair(owner, self.op, index, item, self.timeout_us());
     }
 
     /// Asks one owner again in a request of its own.

@@ -6,7 +6,7 @@ use crate::codec::{DecodeError, Reader, put_varint};
 use crate::ids::{BucketId, NodeId};
 use crate::key::Key;
 use crate::mutants::{self, Mutant};
-use crate::record::encoding::{decode_checked, decode_dot, encode_dot, keyed_digest};
+use crate::record::encoding::{decode_checked, decode_dot, dots_checked, encode_dot, keyed_digest};
 use crate::record::{EncodedRecord, Record, RecordError};
 
 const FORMAT: u8 = 1;
@@ -205,6 +205,15 @@ impl<'a> CellView<'a> {
     /// [`CellError::Record`] if the content is not canonical although the checksum fits.
     pub fn decode_record(&self) -> Result<Record, CellError> {
         Ok(decode_checked(self.record, None)?)
+    }
+
+    /// The names of the versions, ascending.
+    ///
+    /// # Errors
+    ///
+    /// As [`CellView::decode_record`].
+    pub fn dots(&self) -> Result<SmallVec<[Dot; 2]>, CellError> {
+        Ok(dots_checked(self.record)?)
     }
 
     /// A copy of the cell.

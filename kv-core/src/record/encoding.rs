@@ -101,6 +101,15 @@ impl EncodedRecord {
         decode_checked(&self.0, Some(&self.0))
     }
 
+    /// The names of the versions, ascending.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Malformed`] if the content is not canonical.
+    pub fn dots(&self) -> Result<SmallVec<[Dot; 2]>, RecordError> {
+        dots_checked(&self.0)
+    }
+
     /// The record's digest: its checksum.
     pub fn digest(&self) -> u64 {
         let mut reader = Reader::new(self.0.get(1..).unwrap_or_default());
@@ -141,13 +150,26 @@ pub(super) fn decode_checked(bytes: &[u8], whole: Option<&Bytes>) -> Result<Reco
     let count = reader.count(12)?;
     let mut versions: SmallVec<[Version; 2]> = SmallVec::with_capacity(count);
     for _ in 0..count {
-        versions.push(decode_version(&mut reader, whole)?);
+        versions.push(decode_version(&mut reader, |reader, length| reader.owned(whole, length))?);
     }
     if !reader.is_empty() {
         return Err(reader.error("bytes left over").into());
     }
     let position = reader.error("versions are not ascending");
     Record::from_ascending(versions).ok_or(RecordError::Malformed(position))
+}
+
+/// The names of the versions of a record whose checksum was checked, ascending.
+pub(super) fn dots_checked(bytes: &[u8]) -> Result<SmallVec<[Dot; 2]>, RecordError> {
+    let mut reader = Reader::new(bytes);
+    reader.slice(HEADER_BYTES)?;
+    let count = reader.count(12)?;
+    let mut dots = SmallVec::with_capacity(count);
+    for _ in 0..count {
+        let skip = |reader: &mut Reader<'_>, length| reader.slice(length).map(|_| Bytes::new());
+        dots.push(decode_version(&mut reader, skip)?.dot);
+    }
+    Ok(dots)
 }
 
 fn encode_version(out: &mut Vec<u8>, version: &Version) {
@@ -171,7 +193,10 @@ fn encode_version(out: &mut Vec<u8>, version: &Version) {
     }
 }
 
-fn decode_version(reader: &mut Reader<'_>, whole: Option<&Bytes>) -> Result<Version, DecodeError> {
+fn decode_version(
+    reader: &mut Reader<'_>,
+    take_value: impl FnOnce(&mut Reader<'_>, usize) -> Result<Bytes, DecodeError>,
+) -> Result<Version, DecodeError> {
     let dot = decode_dot(reader)?;
     let stamp = Stamp(reader.varint()?);
     let flags = reader.byte()?;
@@ -193,7 +218,7 @@ fn decode_version(reader: &mut Reader<'_>, whole: Option<&Bytes>) -> Result<Vers
     let past = DotSet::decode(reader)?;
     let value = if flags & HAS_VALUE != 0 {
         let length = reader.length()?;
-        Some(reader.owned(whole, length)?)
+        Some(take_value(reader, length)?)
     } else {
         None
     };

@@ -6,9 +6,11 @@ use crate::mutants::{self, Mutant};
 use crate::replica::held::Held;
 use crate::replica::leftover::bucket_of;
 use crate::replica::meta::Meta;
+use crate::replica::trees::{TreeChanges, count};
 use crate::replica::{Ledger, MergeGroup, Minted, Mutation};
 use crate::storage::{Batch, CommitError, Durability, Storage};
 use crate::time::Now;
+use crate::tree::LeafCount;
 use crate::view::View;
 use crate::wire::WriteAnswer;
 
@@ -32,6 +34,10 @@ pub struct Applied<T> {
     lease: Option<Stamp>,
     /// For every copy for an absent owner that changes: the owner, the bytes before, the bytes after.
     copies_changed: Vec<(NodeId, u64, u64)>,
+    /// What becomes of the trees.
+    trees: TreeChanges,
+    /// Who is told of leaves that were counted.
+    counts: Vec<(T, Vec<LeafCount>)>,
 }
 
 /// What to say once a batch is committed or has failed.
@@ -41,6 +47,8 @@ pub struct Finished<T> {
     pub ops: Vec<OpId>,
     /// The answers to peers.
     pub replies: Vec<(T, Vec<WriteAnswer>)>,
+    /// What leaves were counted to, for those that wanted to know.
+    pub counts: Vec<(T, Vec<LeafCount>)>,
 }
 
 impl<T> Applied<T> {
@@ -58,6 +66,7 @@ impl<T> Applied<T> {
                 for (owner, before, after) in self.copies_changed {
                     ledger.stand_ins.changed(owner, before, after);
                 }
+                ledger.trees.commit(self.trees);
                 if let Some(lease) = self.lease {
                     minter.clock().lease_stored(lease);
                 }
@@ -76,7 +85,7 @@ impl<T> Applied<T> {
                 }
             }
         }
-        Finished { ops: self.ops, replies }
+        Finished { ops: self.ops, replies, counts: self.counts }
     }
 }
 
@@ -111,14 +120,17 @@ pub fn apply<T>(
         replies: Vec::new(),
         lease: None,
         copies_changed: Vec::new(),
+        trees: TreeChanges::default(),
+        counts: Vec::new(),
     };
     let is_full = ledger.stand_ins.bytes() >= view.limits.stand_in_bytes_max;
     let minter = &mut ledger.minter;
-    let mut slots = match Slots::read(store, &mutations) {
+    let mut slots = match Slots::read(view, store, &mutations) {
         Ok(slots) => slots,
         Err(error) => return refuse(applied, mutations, &error),
     };
     let lease = minter.clock().lease_needed(now.wall_ms);
+    let mut checkpoint_trees = 0;
     for mutation in mutations {
         match mutation {
             Mutation::Mint(mint) => {
@@ -140,6 +152,16 @@ pub fn apply<T>(
                     }
                 }
             }
+            Mutation::Count { leaves, reply } => {
+                let counts = leaves.into_iter().filter_map(|leaf| {
+                    let expected = ledger.trees.tree(leaf.tree).sum(leaf.leaf);
+                    Some(LeafCount { expected, ..count(view, store, leaf).ok()? })
+                });
+                let counts: Vec<LeafCount> = counts.collect();
+                applied.trees.counted.extend_from_slice(&counts);
+                applied.counts.extend(reply.map(|reply| (reply, counts)));
+            }
+            Mutation::Checkpoint { trees_max } => checkpoint_trees = trees_max.max(checkpoint_trees),
             Mutation::Meta { name, value, reply } => {
                 applied.durability = Durability::Synced;
                 applied.batch.put(StorageKey::meta(name).as_bytes(), &[&value]);
@@ -150,6 +172,9 @@ pub fn apply<T>(
                 let is_live = bucket_of(&range.start).is_some_and(|bucket| view.table().has(bucket));
                 if !range.is_empty() && !is_live {
                     applied.batch.delete_range(&range.start, &range.end);
+                    if let Some(bucket) = bucket_of(&range.start) {
+                        ledger.trees.forget(bucket, &mut applied.trees);
+                    }
                 }
                 applied.replies.push((reply, vec![WriteAnswer::Committed(Durability::Synced)]));
             }
@@ -160,6 +185,7 @@ pub fn apply<T>(
         if let Some(held) = held {
             let written = held.store(storage_key, &mut applied.batch, &mut scratch);
             applied.discarded += held.discarded;
+            applied.trees.changes.extend(held.leaf_change(view, storage_key));
             if let (Some((before, after)), Some((owner, ..))) =
                 (written, StorageKey::parse_stand_in(storage_key.as_bytes()))
             {
@@ -169,6 +195,10 @@ pub fn apply<T>(
     }
     if store.capabilities().durable {
         applied.achieved = applied.durability;
+        ledger.trees.mark(&mut applied.trees, &mut applied.batch);
+        let is_live = |bucket| view.table().has(bucket);
+        let what = (checkpoint_trees, &mut applied.trees);
+        ledger.trees.checkpoint(store, is_live, what, &mut applied.batch);
     }
     if let Some(ceiling) = lease.filter(|_| !applied.minted.is_empty()) {
         Meta::put_ceiling(&mut applied.batch, ceiling);
@@ -194,6 +224,9 @@ impl<T> Applied<T> {
                 Err(kind) => WriteAnswer::Refused(kind),
             });
         }
+        if !answers.iter().any(|answer| matches!(answer, WriteAnswer::Refused(_))) {
+            self.ops.extend(group.op);
+        }
         if let Some(reply) = group.reply {
             self.replies.push((reply, answers));
         }
@@ -201,7 +234,7 @@ impl<T> Applied<T> {
 }
 
 impl Slots {
-    fn read<T>(store: &dyn Storage, mutations: &[Mutation<T>]) -> Result<Self, Error> {
+    fn read<T>(view: &View, store: &dyn Storage, mutations: &[Mutation<T>]) -> Result<Self, Error> {
         let mut keys: Vec<(Name<'_>, usize)> = Vec::with_capacity(mutations.len());
         for mutation in mutations {
             match mutation {
@@ -220,7 +253,10 @@ impl Slots {
                         keys.push(((Some(copy.owner), copy.bucket, copy.token, &copy.key), keys.len()));
                     }
                 }
-                Mutation::Meta { .. } | Mutation::Remove { .. } => {}
+                Mutation::Count { .. }
+                | Mutation::Checkpoint { .. }
+                | Mutation::Meta { .. }
+                | Mutation::Remove { .. } => {}
             }
         }
         // The order of storage keys.
@@ -248,7 +284,7 @@ impl Slots {
             if let (Some(slot), Some(storage_key), Some((_, bucket, _, key))) =
                 (held.get_mut(index), keys.get(index), names.get(index))
             {
-                *slot = Some(Held::read(bytes, storage_key, *bucket, key));
+                *slot = Some(Held::read(view, bytes, storage_key, (*bucket, key)));
             }
         })?;
         Ok(Slots { keys, held, places: places.into_iter() })
@@ -285,13 +321,17 @@ fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error
             Mutation::Mint(mint) => {
                 applied.minted.push(Minted { op: mint.op, result: Err(error.clone()) });
             }
-            Mutation::Merge(MergeGroup { reply: Some(reply), items }) => {
+            Mutation::Merge(MergeGroup { reply: Some(reply), items, .. }) => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind()); items.len()]));
             }
             Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind())]));
             }
-            Mutation::Merge(_) | Mutation::Release(_) => {}
+            Mutation::Count { reply: Some(reply), .. } => applied.counts.push((reply, Vec::new())),
+            Mutation::Merge(_)
+            | Mutation::Release(_)
+            | Mutation::Count { .. }
+            | Mutation::Checkpoint { .. } => {}
         }
     }
     applied

@@ -2,15 +2,17 @@ use smallvec::SmallVec;
 
 use crate::causality::{Dot, Stamp};
 use crate::error::{Error, ErrorKind};
-use crate::ids::NodeId;
-use crate::key::StorageKey;
+use crate::ids::{BucketId, NodeId};
+use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::record::{
     Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version, damage_number,
 };
+use crate::replica::trees::LeafChange;
 use crate::replica::{Merge, Mint, Minter, StandInCopy};
 use crate::storage::Batch;
 use crate::time::Now;
+use crate::tree::{self, LeafId};
 use crate::view::View;
 
 /// What the batch in the making holds under one key: what was read, and what the mutations so far made of it.
@@ -19,6 +21,8 @@ pub(super) struct Held {
     state: State,
     /// Bytes in the store.
     stored: usize,
+    /// The digest of what is in the store; none if it is damaged, or a copy for an absent owner.
+    digest: Option<u64>,
     changed: bool,
     /// Versions that arrived and that the resolver let go for a concurrent one.
     pub(super) discarded: u64,
@@ -32,13 +36,27 @@ enum State {
     Cell(Cell),
 }
 
+impl State {
+    /// What it adds to the digest of its leaf; a record that is recovering counts as none, so that it differs until it is whole.
+    fn digest(&self, view: &View, storage_key: &StorageKey) -> Option<u64> {
+        let (bucket, _, key) = StorageKey::parse(storage_key.as_bytes())?;
+        match self {
+            State::Damaged(_) => None,
+            State::Cell(cell) if cell.recovering.is_none() || mutants::on(Mutant::RecoveringIsInTrees) => {
+                Some(tree::digest(view.secret(), bucket, key, &cell.record.dots().ok()?))
+            }
+            State::Absent | State::Cell(_) => Some(0),
+        }
+    }
+}
+
 impl Held {
     /// What the store has under the key of `merge` or `mint`.
     pub(super) fn read(
+        view: &View,
         bytes: Option<&[u8]>,
         storage_key: &StorageKey,
-        bucket: crate::ids::BucketId,
-        key: &crate::key::Key,
+        (bucket, key): (BucketId, &Key),
     ) -> Self {
         let state = match bytes {
             None => State::Absent,
@@ -47,7 +65,17 @@ impl Held {
                 Err(_) => State::Damaged(damage_number(bytes)),
             },
         };
-        Held { state, stored: bytes.map_or(0, <[u8]>::len), changed: false, discarded: 0 }
+        let digest = state.digest(view, storage_key);
+        Held { state, stored: bytes.map_or(0, <[u8]>::len), digest, changed: false, discarded: 0 }
+    }
+
+    /// What the changes do to the leaf in which the record lies; nothing for a copy for an absent owner.
+    pub(super) fn leaf_change(&self, view: &View, storage_key: &StorageKey) -> Option<LeafChange> {
+        let (bucket, token, _) = StorageKey::parse(storage_key.as_bytes()).filter(|_| self.changed)?;
+        let leaf = LeafId::of(bucket, token, view.layout.partitioning());
+        let after = self.state.digest(view, storage_key);
+        let delta = self.digest.zip(after).map(|(before, after)| after.wrapping_sub(before));
+        (delta != Some(0)).then_some(LeafChange { leaf, delta })
     }
 
     /// Merges a record that another replica made. Refuses nothing and drops nothing.

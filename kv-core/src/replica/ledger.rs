@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::NodeId;
-use crate::replica::Minter;
+use crate::replica::{Minter, Trees};
 
 /// What the writer of a store keeps in memory beside the store.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Ledger {
     pub minter: Minter,
     /// What is kept for absent owners.
     pub stand_ins: Arc<StandIns>,
+    /// What is held of each partition.
+    pub trees: Arc<Trees>,
 }
 
 /// How many copies are kept for one owner.

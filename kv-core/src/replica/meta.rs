@@ -7,6 +7,7 @@ use crate::ids::{ClusterId, Incarnation, NodeId};
 use crate::key::StorageKey;
 use crate::layout::Layout;
 use crate::replica::copies::count_copies;
+use crate::replica::trees;
 use crate::replica::{Ledger, Minter};
 use crate::storage::{Batch, Durability, Storage};
 use crate::view::{ClusterSecret, Identity};
@@ -144,11 +145,12 @@ pub fn open_store(
     let clock = Clock::above(ceiling);
     let lease = clock.lease_needed(now.wall_ms).unwrap_or(ceiling);
     let mut batch = Batch::new();
+    let trees = Arc::new(trees::load(store, &mut batch)?);
     Meta::put_incarnation(&mut batch, incarnation);
     Meta::put_ceiling(&mut batch, lease);
     store.write(&batch, Durability::Synced).map_err(Error::from)?;
     clock.lease_stored(lease);
-    Ok(Ledger { minter: Minter::new(incarnation, Arc::new(clock)), stand_ins })
+    Ok(Ledger { minter: Minter::new(incarnation, Arc::new(clock)), stand_ins, trees })
 }
 
 impl Minter {

@@ -10,6 +10,7 @@ mod minter;
 mod mutation;
 mod range;
 mod read;
+mod trees;
 
 pub use apply::{Applied, Finished, apply};
 pub use copies::{CopiesPage, StandInCopy, read_copies};
@@ -20,3 +21,4 @@ pub use minter::Minter;
 pub use mutation::{Merge, MergeGroup, Mint, Minted, Mutation};
 pub use range::read_range;
 pub use read::{read, read_cell, read_many};
+pub use trees::{Trees, count as count_leaf};

@@ -9,6 +9,7 @@ use crate::ids::{NodeId, OpId, Token};
 use crate::key::Key;
 use crate::record::{EncodedRecord, Expiry, WriteId};
 use crate::replica::StandInCopy;
+use crate::tree::LeafId;
 use crate::view::Bucket;
 use crate::wire::Heal;
 
@@ -21,6 +22,18 @@ pub enum Mutation<T> {
     Merge(MergeGroup<T>),
     /// Lets go of copies that the owner for which they were kept has committed.
     Release(Vec<StandInCopy>),
+    /// Counts leaves of trees anew.
+    Count {
+        /// The leaves.
+        leaves: Vec<LeafId>,
+        /// Who is told what they were counted to; nobody if the trees need it.
+        reply: Option<T>,
+    },
+    /// Stores some of the trees that were written to since they were stored last.
+    Checkpoint {
+        /// How many at most.
+        trees_max: usize,
+    },
     /// Stores metadata of the store: the layout, the bucket table.
     Meta {
         /// Which piece.
@@ -78,6 +91,8 @@ pub struct Minted {
 pub struct MergeGroup<T> {
     /// Who waits; nobody for a repair of this node's own record.
     pub reply: Option<T>,
+    /// The operation that waits until all of them are committed here, if one does.
+    pub op: Option<OpId>,
     /// The records, and why those that were refused at the door were.
     pub items: Vec<Result<Merge, ErrorKind>>,
 }
@@ -105,7 +120,11 @@ impl<T> Mutation<T> {
         match self {
             Mutation::Merge(group) => group.items.len().max(1),
             Mutation::Release(copies) => copies.len().max(1),
-            Mutation::Mint(_) | Mutation::Meta { .. } | Mutation::Remove { .. } => 1,
+            Mutation::Mint(_)
+            | Mutation::Count { .. }
+            | Mutation::Checkpoint { .. }
+            | Mutation::Meta { .. }
+            | Mutation::Remove { .. } => 1,
         }
     }
 
@@ -120,6 +139,7 @@ impl<T> Mutation<T> {
                 .map(|merge| merge.key.as_bytes().len() + merge.record.len())
                 .sum(),
             Mutation::Release(copies) => copies.iter().map(StandInCopy::bytes).sum(),
+            Mutation::Count { .. } | Mutation::Checkpoint { .. } => 0,
             Mutation::Meta { value, .. } => value.len(),
             Mutation::Remove { range, .. } => range.start.len() + range.end.len(),
         }

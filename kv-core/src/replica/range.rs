@@ -1,12 +1,15 @@
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use crate::causality::Dot;
 use crate::command::ScanPosition;
 use crate::error::ErrorKind;
-use crate::ids::{BucketId, Token};
+use crate::ids::Token;
 use crate::key::{Key, STORAGE_PREFIX_BYTES, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::record::CellView;
 use crate::storage::{Page, ScanRange, Storage};
+use crate::tree::digest;
 use crate::view::View;
 use crate::wire::{RangeAnswer, RangeEntry, RangeItem, RangePage, RangeState};
 
@@ -25,7 +28,7 @@ pub fn read_range(view: &View, store: &dyn Storage, item: &RangeItem) -> RangeAn
         return RangeAnswer::Refused(ErrorKind::UnknownBucket);
     }
     let wanted = (item.entries_max as usize).clamp(1, view.limits.batch_keys_max);
-    let reading = Reading { item, wanted, entries: Vec::new(), alive: 0, before: None };
+    let reading = Reading { view, item, wanted, entries: Vec::new(), alive: 0, before: None };
     match reading.read(store) {
         Ok(page) => RangeAnswer::Page(page),
         Err(kind) => RangeAnswer::Refused(kind),
@@ -34,6 +37,7 @@ pub fn read_range(view: &View, store: &dyn Storage, item: &RangeItem) -> RangeAn
 
 /// A page in the making.
 struct Reading<'a> {
+    view: &'a View,
     item: &'a RangeItem,
     wanted: usize,
     entries: Vec<RangeEntry>,
@@ -48,7 +52,7 @@ impl Reading<'_> {
         let RangeItem { bucket, from, last, .. } = self.item;
         let start =
             StorageKey::new(*bucket, from.token, from.after.as_ref().map(Key::as_bytes).unwrap_or_default());
-        let end = end_of(*bucket, *last);
+        let end = StorageKey::end_of(*bucket, *last);
         let mut after = from.after.is_some().then(|| start.as_bytes().to_vec());
         // One more than is wanted shows whether the last token is complete.
         let mut step = self.wanted + 1;
@@ -95,7 +99,7 @@ impl Reading<'_> {
             return Ok(Some(ScanPosition { token, after }));
         }
         if key.as_bytes().starts_with(&self.item.prefix) {
-            let state = state(self.item, storage_key, cell, &key);
+            let state = state(self.view, self.item, storage_key, cell, &key);
             self.alive += usize::from(!matches!(state, RangeState::Digest(_, false)));
             self.entries.push(RangeEntry { token, key: key.clone(), state });
         }
@@ -104,7 +108,7 @@ impl Reading<'_> {
     }
 }
 
-fn state(item: &RangeItem, storage_key: &[u8], bytes: &[u8], key: &Key) -> RangeState {
+fn state(view: &View, item: &RangeItem, storage_key: &[u8], bytes: &[u8], key: &Key) -> RangeState {
     let Ok(cell) = CellView::decode(bytes, storage_key, item.bucket, key) else { return RangeState::Unsure };
     if cell.recovering.is_some() {
         return RangeState::Unsure;
@@ -113,7 +117,10 @@ fn state(item: &RangeItem, storage_key: &[u8], bytes: &[u8], key: &Key) -> Range
     let live = record.versions().iter().any(|version| version.value.is_some());
     match live || mutants::on(Mutant::ScanListsDeleted) {
         true if item.records => RangeState::Record(cell.record().into_bytes()),
-        live => RangeState::Digest(cell.digest, live),
+        live => {
+            let dots: SmallVec<[Dot; 2]> = record.versions().iter().map(|version| version.dot).collect();
+            RangeState::Digest(digest(view.secret(), item.bucket, key.as_bytes(), &dots), live)
+        }
     }
 }
 
@@ -121,12 +128,4 @@ fn parse(storage_key: &[u8]) -> Option<(Token, Key)> {
     let token = storage_key.get(4..STORAGE_PREFIX_BYTES)?.first_chunk()?;
     let key = Key::new(Bytes::copy_from_slice(storage_key.get(STORAGE_PREFIX_BYTES..)?)).ok()?;
     Some((Token(u64::from_be_bytes(*token)), key))
-}
-
-/// The first storage key behind a token of a bucket; empty if nothing can be.
-fn end_of(bucket: BucketId, last: Token) -> Vec<u8> {
-    match last.0.checked_add(1) {
-        Some(next) => StorageKey::new(bucket, Token(next), b"").as_bytes().to_vec(),
-        None => bucket.0.checked_add(1).map_or(Vec::new(), |next| next.to_be_bytes().to_vec()),
-    }
 }

@@ -9,8 +9,10 @@ use crate::ids::{ClusterId, Incarnation, NodeId, TraceId};
 use crate::layout::Layout;
 use crate::membership::Liveness;
 use crate::storage::StorageStats;
+use crate::tree::{LeafCount, LeafId};
 use crate::wire::{
-    Forward, ForwardAnswer, RangeAnswer, RangeItem, ReadAnswer, ReadItem, WriteAnswer, WriteItem,
+    CompareAnswer, CompareItem, Forward, ForwardAnswer, RangeAnswer, RangeItem, ReadAnswer, ReadItem,
+    WriteAnswer, WriteItem,
 };
 
 /// Stands at the front of every request and answer.
@@ -74,6 +76,12 @@ pub enum RequestBody {
     Scan(Scan),
     /// A packet of gossip; for peers.
     Gossip(Bytes),
+    /// Begins a round of anti-entropy now.
+    Repair,
+    /// Counts leaves of this node's trees anew, by looking at each record.
+    Count(#[serde(deserialize_with = "crate::codec::list")] Vec<LeafId>),
+    /// Compares what is held of partitions; for peers.
+    Compare(#[serde(deserialize_with = "crate::codec::list")] Vec<CompareItem>),
 }
 
 /// A change of the bucket table.
@@ -99,6 +107,7 @@ impl RequestBody {
                 | RequestBody::Join(..)
                 | RequestBody::ReadRange(_)
                 | RequestBody::Gossip(_)
+                | RequestBody::Compare(_)
         )
     }
 
@@ -154,6 +163,12 @@ pub enum AnswerBody {
     Range(RangeAnswer),
     /// A page of keys.
     Scan(Result<ScanAnswer, Error>),
+    /// The number of the round that begins.
+    Repair(u64),
+    /// What leaves were counted to.
+    Counted(#[serde(deserialize_with = "crate::codec::list")] Vec<LeafCount>),
+    /// What is held of partitions, beside what was asked.
+    Compared(#[serde(deserialize_with = "crate::codec::list")] Vec<CompareAnswer>),
 }
 
 /// What a client needs to find owners.
@@ -196,6 +211,33 @@ pub struct NodeStatus {
     /// The other members.
     #[serde(deserialize_with = "crate::codec::list")]
     pub peers: Vec<PeerStatus>,
+    /// How it compares what it holds with them.
+    pub repair: RepairStatus,
+}
+
+/// How anti-entropy of one node is getting on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairStatus {
+    /// Rounds that were begun; in each the node compares what it holds with every other owner that is up.
+    pub rounds_begun: u64,
+    /// Rounds that are over.
+    pub rounds_ended: u64,
+    /// With whom it compares now.
+    pub peer: Option<NodeId>,
+    /// Partitions of buckets that are still to be compared with that peer.
+    pub trees_left: u64,
+    /// Partitions that were found to be the same, or made the same, since the start.
+    pub exchanges: u64,
+    /// Partitions of which that could not be done at the time.
+    pub failures: u64,
+    /// Keys that differed and were brought to the same.
+    pub keys_repaired: u64,
+    /// Keys that differed and could not be.
+    pub keys_failed: u64,
+    /// Pairs of a partition and a peer that have been exchanged at least once.
+    pub pairs: u64,
+    /// Milliseconds since the least recent last exchange of such a pair.
+    pub oldest_ms: u64,
 }
 
 /// How another member is, as a node sees it.

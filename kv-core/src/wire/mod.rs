@@ -6,9 +6,10 @@ mod peer;
 
 pub use frame::{decode_answer, decode_request, encode_answer, encode_request};
 pub use message::{
-    Answer, AnswerBody, BucketChange, ClusterInfo, Header, NodeStatus, PeerStatus, Request, RequestBody,
+    Answer, AnswerBody, BucketChange, ClusterInfo, Header, NodeStatus, PeerStatus, RepairStatus, Request,
+    RequestBody,
 };
 pub use peer::{
-    Forward, ForwardAnswer, Heal, RangeAnswer, RangeEntry, RangeItem, RangePage, RangeState, ReadAnswer,
-    ReadItem, Source, WriteAnswer, WriteItem,
+    CompareAnswer, CompareItem, Forward, ForwardAnswer, Heal, RangeAnswer, RangeEntry, RangeItem, RangePage,
+    RangeState, ReadAnswer, ReadItem, Source, WriteAnswer, WriteItem,
 };

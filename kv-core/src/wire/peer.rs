@@ -7,6 +7,7 @@ use crate::error::ErrorKind;
 use crate::ids::{BucketId, Epoch, Incarnation, NodeId, Token};
 use crate::key::Key;
 use crate::storage::Durability;
+use crate::tree::TreeId;
 
 /// Asks a replica for one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,12 +93,36 @@ pub struct RangeEntry {
 /// What a replica has of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RangeState {
-    /// A record with that digest, and whether any of its versions has a value.
+    /// A record whose versions have that digest ([`crate::tree::digest`]), and whether any of them has a value.
     Digest(u64, bool),
     /// This record, which has a value.
     Record(Bytes),
     /// A record that is damaged or recovering.
     Unsure,
+}
+
+/// Asks a replica whether it holds the same of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareItem {
+    /// The partition.
+    pub tree: TreeId,
+    /// The sender's epoch of it.
+    pub epoch: Epoch,
+    /// The root of the sender's tree.
+    pub root: u64,
+}
+
+/// What a replica says to a [`CompareItem`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompareAnswer {
+    /// It holds the same.
+    Same,
+    /// It holds something else: the digests of its leaves.
+    Differs(#[serde(deserialize_with = "crate::codec::list")] Vec<u64>),
+    /// It does not know yet what it holds, since it has started not long ago.
+    Unknown,
+    /// It cannot say, for that reason.
+    Refused(ErrorKind),
 }
 
 /// Whose state a record was merged from.

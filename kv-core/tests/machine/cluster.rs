@@ -23,8 +23,8 @@ use kv_core::time::Now;
 use kv_core::transport::{CallError, Sender};
 use kv_core::view::{ClusterSecret, Identity, Plugins, View};
 use kv_core::wire::{
-    AnswerBody, Header, ReadAnswer, Request, RequestBody, decode_answer, decode_request, encode_answer,
-    encode_request,
+    AnswerBody, Header, ReadAnswer, RepairStatus, Request, RequestBody, decode_answer, decode_request,
+    encode_answer, encode_request,
 };
 
 use crate::store::FaultyStore;
@@ -149,6 +149,8 @@ impl Cluster {
             partitioning: Partitioning::new(64).unwrap(),
             replicas: 3,
         };
+        // Only where a test says so do nodes compare what they hold.
+        let limits = Limits { repair_period_ms: 0, ..limits };
         let layout = Arc::new(Layout::first(draft, &Xxh3Partitioner, &HashRing::default()).unwrap().0);
         let mut table = BucketTable::default();
         for (index, (name, properties)) in buckets.iter().enumerate() {
@@ -270,6 +272,23 @@ impl Cluster {
         self.nodes[&node].machine.stats().clone()
     }
 
+    /// How a node compares what it holds.
+    pub(crate) fn repair_status(&self, node: NodeId) -> RepairStatus {
+        self.nodes[&node].machine.repair_status()
+    }
+
+    /// Ends the process of a node and begins another over the same store.
+    pub(crate) fn restart(&mut self, id: NodeId) {
+        let now = self.now(id);
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.incarnation = Incarnation(node.next_life);
+        node.next_life += 1;
+        node.ledger = open_store(&*node.store, node.incarnation, now).unwrap();
+        node.clock = node.ledger.minter.clock().clone();
+        node.machine = NodeMachine::new(node.view.limits.clone(), life(id, node.incarnation));
+        node.mutations.clear();
+    }
+
     /// Operations of all nodes together that clients or peers wait for.
     pub(crate) fn waiting(&self) -> usize {
         self.nodes.values().map(|node| node.machine.waiting()).sum()
@@ -294,6 +313,7 @@ impl Cluster {
             peers: &node.peers,
             incarnation: node.incarnation,
             store: &*node.store,
+            trees: &node.ledger.trees,
         }
     }
 
@@ -482,9 +502,7 @@ impl Cluster {
                 self.reply(node, ticket, AnswerBody::Done);
                 self.handle(node, event);
             }
-            Admitted::Merge(group) => {
-                self.nodes.get_mut(&node).unwrap().mutations.push(Mutation::Merge(group));
-            }
+            Admitted::Mutate(mutation) => self.nodes.get_mut(&node).unwrap().mutations.push(mutation),
             Admitted::Administer(ticket, _) => {
                 let error = Error::new(ErrorKind::Unsupported, "there is no administration here");
                 self.reply(node, ticket, AnswerBody::Refused(error));
@@ -532,6 +550,14 @@ impl Cluster {
             Effect::ReadCopies(after) => {
                 let page = kv_core::replica::read_copies(&*node.store, after.as_deref());
                 self.handle(id, Event::Copies(page));
+            }
+            Effect::ReadTrees(step, ids) => {
+                let trees = node.ledger.trees.trees(&ids);
+                self.handle(id, Event::Trees(step, trees));
+            }
+            Effect::List(step, item) => {
+                let answer = kv_core::replica::read_range(&node.view, &*node.store, &item);
+                self.handle(id, Event::Listed(step, answer));
             }
             Effect::Show(request) => self.handle(id, Event::Shown(request.op, show(&request))),
             Effect::Mutate(mutation) => node.mutations.push(mutation),
@@ -615,6 +641,9 @@ impl Cluster {
         let finished = applied.finish(&result, &mut node.ledger);
         if !finished.ops.is_empty() {
             self.handle(id, Event::Committed(finished.ops, incarnation, result.map(|()| achieved)));
+        }
+        for (ticket, counts) in finished.counts {
+            self.reply(id, ticket, AnswerBody::Counted(counts));
         }
         for (ticket, answers) in finished.replies {
             self.reply(id, ticket, AnswerBody::Write(answers));

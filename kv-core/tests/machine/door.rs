@@ -244,7 +244,7 @@ pub(crate) fn records_that_fail_their_checksum_are_not_merged() {
         let answer = answer(&mut cluster, Sender::Peer(PEER), header, body);
         assert_eq!(
             answer,
-            AnswerBody::Write(vec![WriteAnswer::Committed(Durability::Buffered), WriteAnswer::Refused(kind)])
+            AnswerBody::Write(vec![WriteAnswer::Committed(Durability::Synced), WriteAnswer::Refused(kind)])
         );
     }
     assert_eq!(cluster.record_puts(), 1, "only the good one, and once");

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use kv_core::mutants::{Mutant, choose};
 
-use crate::{batches, damage, deadlines, forwarding, gets, lives, puts, scans, stand_ins};
+use crate::{batches, damage, deadlines, exchanges, forwarding, gets, lives, puts, scans, stand_ins};
 
 const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContinuesCounterOfRepairedRecord, damage::a_record_that_others_gave_back_is_not_gone_on_with),
@@ -63,6 +63,9 @@ const CAUGHT: &[(Mutant, fn())] = &[
         Mutant::StandInsPassForOwners,
         stand_ins::others_stand_in_for_owners_that_cannot_be_reached_and_the_answer_says_so,
     ),
+    (Mutant::LastLeafIsSkipped, exchanges::what_a_node_missed_it_gets_although_nobody_reads),
+    (Mutant::ComparesWithoutRepair, exchanges::what_a_node_missed_it_gets_although_nobody_reads),
+    (Mutant::RecoveringIsInTrees, exchanges::a_record_that_is_recovering_is_made_whole_although_nobody_reads),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

@@ -50,7 +50,8 @@ impl FaultyStore {
 
 impl Storage for FaultyStore {
     fn capabilities(&self) -> StorageCapabilities {
-        self.inner.capabilities()
+        // It outlives the processes of a test.
+        StorageCapabilities { durable: true, ..self.inner.capabilities() }
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {

@@ -100,6 +100,15 @@ impl Shared {
                     shared.drive(&live, Event::Copies(page));
                 });
             }
+            Effect::ReadTrees(step, ids) => events.push(Event::Trees(step, self.trees.trees(&ids))),
+            Effect::List(step, item) => {
+                let (shared, live) = (self.clone(), live.clone());
+                // Nobody waits for it.
+                self.runtime.spawn_blocking(move || {
+                    let answer = replica::read_range(&live.view, &*shared.config.store, &item);
+                    shared.drive(&live, Event::Listed(step, answer));
+                });
+            }
             Effect::Show(request) => {
                 let result = unless_it_panics(|| show(&request));
                 events.push(Event::Shown(request.op, result));
@@ -203,7 +212,7 @@ fn outcome(result: &Result<PeerAnswer, CallError>) -> &'static str {
 }
 
 /// What a mutation that found the queue full comes to.
-fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
+pub(super) fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
     let overloaded = || {
         Error::new(
             ErrorKind::Overloaded,
@@ -219,8 +228,12 @@ fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
             }
             None
         }
-        // They are delivered again.
-        Mutation::Release(_) => None,
+        // They are delivered, or asked for, again.
+        Mutation::Release(_) | Mutation::Checkpoint { .. } | Mutation::Count { reply: None, .. } => None,
+        Mutation::Count { reply: Some(reply), .. } => {
+            reply.answer(AnswerBody::Refused(overloaded()));
+            None
+        }
         Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
             reply.answer(AnswerBody::Write(vec![WriteAnswer::Refused(ErrorKind::Overloaded)]));
             None

@@ -7,7 +7,6 @@ use kv_core::command::PutResult;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{ClusterId, Incarnation, TraceId};
 use kv_core::machine::Admitted;
-use kv_core::replica::Mutation;
 use kv_core::transport::{FrameHandler, Sender};
 use kv_core::wire::{
     Answer, AnswerBody, ForwardAnswer, Header, Request, RequestBody, WriteAnswer, decode_request,
@@ -15,6 +14,7 @@ use kv_core::wire::{
 };
 use tokio::sync::oneshot;
 
+use crate::node::drive::refuse;
 use crate::node::live::Live;
 use crate::node::shared::Shared;
 use crate::node::spans;
@@ -107,6 +107,7 @@ impl Shared {
                 | RequestBody::Write(_)
                 | RequestBody::MergeBuckets(_)
                 | RequestBody::Gossip(_)
+                | RequestBody::Compare(_)
         );
         let lost = Lost::of(&request.body);
         let open = if operation { self.open_for_operations() } else { self.open() };
@@ -168,11 +169,11 @@ impl Shared {
                 self.drive(live, event);
                 return AnswerBody::Done;
             }
-            Admitted::Merge(group) => {
-                if let Err(Mutation::Merge(group)) = self.queue.push(Mutation::Merge(group)) {
+            Admitted::Mutate(mutation) => {
+                if let Err(refused) = self.queue.push(mutation) {
                     self.refusals.note(ErrorKind::Overloaded);
-                    let refused = WriteAnswer::Refused(ErrorKind::Overloaded);
-                    return AnswerBody::Write(vec![refused; group.items.len()]);
+                    // Its answer comes the way every other does.
+                    let _ = refuse(refused);
                 }
             }
         }

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn what_is_more_than_the_bound_is_given_back_until_some_is_taken() {
         let queue = MutationQueue::new(3);
-        let push = || queue.push(Mutation::Merge(MergeGroup { reply: None, items: Vec::new() })).is_ok();
+        let push =
+            || queue.push(Mutation::Merge(MergeGroup { reply: None, op: None, items: Vec::new() })).is_ok();
         assert_eq!([push(), push(), push(), push(), push()], [true, true, true, false, false]);
         assert_eq!((queue.take(2).len(), queue.keys()), (2, 1));
         assert_eq!([push(), push(), push()], [true, true, false]);

@@ -25,9 +25,10 @@ impl Shared {
 
     pub(super) fn status(self: &Arc<Self>) -> NodeStatus {
         let live = self.live.load_full();
-        let (operations, stats, health) = {
+        let (operations, stats, health, repair) = {
             let machine = self.machine.lock();
-            (machine.waiting() as u64, machine.stats().clone(), machine.health().clone())
+            let (stats, health) = (machine.stats().clone(), machine.health().clone());
+            (machine.waiting() as u64, stats, health, machine.repair_status())
         };
         let copies = self.stand_ins.figures();
         let peers = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
@@ -52,6 +53,7 @@ impl Shared {
                 .filter(|peer| *peer != self.config.node)
                 .map(|peer| self.peer_status(peer, &health, &copies))
                 .collect(),
+            repair,
         }
     }
 

@@ -80,6 +80,7 @@ impl Node {
             machine: Mutex::new(NodeMachine::new(config.limits.clone(), life)),
             clock: ledger.minter.clock().clone(),
             stand_ins: ledger.stand_ins.clone(),
+            trees: ledger.trees.clone(),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
             tracer: Tracer::new(config.node, config.trace_sample),

@@ -120,6 +120,9 @@ fn tell(
     if !finished.ops.is_empty() {
         shared.drive(live, Event::Committed(finished.ops, incarnation, result));
     }
+    for (ticket, counts) in finished.counts {
+        ticket.answer(AnswerBody::Counted(counts));
+    }
     for (ticket, answers) in finished.replies {
         ticket.answer(AnswerBody::Write(answers));
     }

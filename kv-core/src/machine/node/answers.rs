@@ -52,16 +52,16 @@ impl<T> NodeMachine<T> {
                 if parts.len() == answers.len() =>
             {
                 for ((op, index), answer) in parts.into_iter().zip(answers) {
-                    self.with_put(at, op, outbox, |put, step, outbox| {
-                        put.write_answer(step, index, Ok((answer, incarnation)), outbox)
+                    self.with(at, op, outbox, |operation, step, outbox| {
+                        operation.write_answer(step, index, Ok((answer, incarnation)), outbox)
                     });
                 }
             }
             (CallToken::Write(parts), result) => {
                 let error = unexpected(result);
                 for (op, index) in parts {
-                    self.with_put(at, op, outbox, |put, step, outbox| {
-                        put.write_answer(step, index, Err(&error), outbox)
+                    self.with(at, op, outbox, |operation, step, outbox| {
+                        operation.write_answer(step, index, Err(&error), outbox)
                     });
                 }
             }
@@ -95,6 +95,11 @@ impl<T> NodeMachine<T> {
             }
             (CallToken::Delivery, result) => {
                 self.delivery.answer(at, result.map(|(body, _)| body), outbox);
+            }
+            (CallToken::AntiEntropy(step), result) => {
+                let result = result.map(|(body, _)| body);
+                let gets = self.anti_entropy.answer(at, (step, result), outbox);
+                self.get_to_repair(at, gets, outbox);
             }
             (CallToken::Repair | CallToken::Gossip, _) => {}
         }

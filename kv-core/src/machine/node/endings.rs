@@ -16,7 +16,7 @@ impl<T> NodeMachine<T> {
         result: Result<GetAnswer, Error>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        if !self.is_of_scan(&waiter) {
+        if !self.is_internal(&waiter) {
             self.stats.get_ended(&result);
         }
         match waiter {
@@ -27,11 +27,11 @@ impl<T> NodeMachine<T> {
         }
     }
 
-    /// Whether nobody asked for it but a scan, in which replicas differ.
-    pub(super) fn is_of_scan(&self, waiter: &Waiter<T>) -> bool {
+    /// Whether nobody asked for it but a scan or anti-entropy, since replicas differ.
+    pub(super) fn is_internal(&self, waiter: &Waiter<T>) -> bool {
         match waiter {
             Waiter::Ticket(_) => false,
-            Waiter::Part(many, _) => self.manies.get(many).is_some_and(Many::is_of_scan),
+            Waiter::Part(many, _) => self.manies.get(many).is_some_and(Many::is_internal),
         }
     }
 
@@ -76,7 +76,11 @@ impl<T> NodeMachine<T> {
                 (Asker::Scan(op), Outcome::GetMany(results)) => {
                     self.with_scan(at, op, outbox, |scan, step, outbox| scan.got(step, results, outbox));
                 }
-                (Asker::Scan(_), _) => {}
+                (Asker::Repair, Outcome::GetMany(results)) => {
+                    let gets = self.anti_entropy.repaired(at, &results, outbox);
+                    self.get_to_repair(at, gets, outbox);
+                }
+                (Asker::Scan(_) | Asker::Repair, _) => {}
             }
         }
     }

@@ -1,6 +1,8 @@
 use crate::bucket::Quorum;
 use crate::causality::ContextToken;
-use crate::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, Scan, ScanPosition, WriteOptions};
+use crate::command::{
+    Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, Scan, ScanPosition, WriteOptions,
+};
 use crate::ids::{ClusterId, Incarnation};
 use crate::testing::simulation::history::{Basis, History, Write, WriteOutcome, encode};
 use crate::testing::simulation::keys::SimulatedKey;
@@ -89,6 +91,7 @@ impl Client {
         let gives_up_us = now_us + u64::from(timeout_ms) * 1_000 + PATIENCE_US;
         if random.chance(plan.rates.gets) {
             let options = ReadOptions {
+                repair: ReadRepair::Background,
                 r: Some(Quorum::Count(r as u8)),
                 timeout_ms: Some(timeout_ms),
                 ..ReadOptions::default()

@@ -78,7 +78,8 @@ impl FaultyDisk {
 
 impl Storage for FaultyDisk {
     fn capabilities(&self) -> StorageCapabilities {
-        self.inner.capabilities()
+        // It outlives the processes.
+        StorageCapabilities { durable: true, ..self.inner.capabilities() }
     }
 
     fn get(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, StorageError> {

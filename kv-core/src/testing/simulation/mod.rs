@@ -19,6 +19,7 @@ mod client;
 mod config;
 mod copies;
 mod disk;
+mod exchanges;
 mod fabric;
 mod faults;
 mod happening;

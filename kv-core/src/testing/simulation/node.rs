@@ -10,7 +10,7 @@ use crate::ids::{Incarnation, NodeId};
 use crate::machine::{Admitted, Door, Event, Life, NodeMachine, PeerAnswer};
 use crate::membership::{Liveness, PeerIdentity};
 use crate::mutants::{self, Mutant};
-use crate::replica::{Ledger, Mutation, open_store};
+use crate::replica::{Ledger, Trees, open_store};
 use crate::storage::{Durability, Storage};
 use crate::testing::simulation::disk::FaultyDisk;
 use crate::testing::simulation::fabric::Fabric;
@@ -93,6 +93,16 @@ impl SimulatedNode {
     /// What the process makes of another node.
     pub(super) fn liveness(&self, of: NodeId) -> Option<Liveness> {
         self.process.as_ref().map(|process| process.machine.health().peer(of).liveness)
+    }
+
+    /// Keys that exchanges of the present process have repaired.
+    pub(super) fn keys_repaired(&self) -> u64 {
+        self.process.as_ref().map_or(0, |process| process.machine.repair_status().keys_repaired)
+    }
+
+    /// The trees of the process, if one runs.
+    pub(super) fn trees(&self) -> Option<&Trees> {
+        self.process.as_ref().map(|process| &*process.ledger.trees)
     }
 
     pub(super) fn repairs(&self) -> u64 {
@@ -247,7 +257,7 @@ impl SimulatedNode {
         match process.door(&self.view, &*self.disk).admit(now, sender, request, ticket) {
             Admitted::Answered(ticket, body) => self.answer(ticket, body, fabric),
             Admitted::Run(event) => self.run(event, fabric),
-            Admitted::Merge(group) => self.queue_mutation(Mutation::Merge(group), fabric),
+            Admitted::Mutate(mutation) => self.queue_mutation(mutation, fabric),
             Admitted::Noted(ticket, event) => {
                 self.answer(ticket, AnswerBody::Done, fabric);
                 self.run(event, fabric);
@@ -294,7 +304,8 @@ impl SimulatedNode {
 
 impl Process {
     fn door<'a>(&'a self, view: &'a View, store: &'a dyn Storage) -> Door<'a> {
-        Door { view, clock: &self.clock, peers: &self.peers, incarnation: self.incarnation, store }
+        let trees = &self.ledger.trees;
+        Door { view, clock: &self.clock, peers: &self.peers, incarnation: self.incarnation, store, trees }
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Plan {
     /// Whether the node whose next own record is to be damaged calls its peers slowly.
     pub(super) slow_callers: bool,
     pub(super) rates: Rates,
+    /// How often nodes compare what they hold, in milliseconds; 0 for never.
+    pub(super) repair_period_ms: u64,
 }
 
 /// A bucket, and which quorums clients ask of it.
@@ -74,6 +76,7 @@ impl Plan {
             slow_callers: if focus.is_some() { config.faults.delay } else { faults.delay },
             faults,
             rates,
+            repair_period_ms: *random.pick(&[0, 40, 100, 300]),
         }
     }
 

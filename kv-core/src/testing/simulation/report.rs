@@ -74,6 +74,8 @@ pub enum Check {
     PagesAreInOrder,
     /// What was kept for an absent owner reaches it.
     CopiesAreDelivered,
+    /// The digests by which nodes compare what they hold are those of what is stored.
+    TreesAreTrue,
     /// A put that all owners acknowledged leaves each of them with what its coordinator had.
     WholeRecordsTravel,
     /// When faults are over and every key was read from all replicas, all nodes answer the same and all owners store the same.
@@ -100,6 +102,7 @@ impl fmt::Display for Check {
             Check::OverwritesAreRegular => "regular overwrites",
             Check::PagesAreInOrder => "pages are in order",
             Check::CopiesAreDelivered => "copies are delivered",
+            Check::TreesAreTrue => "trees are true",
             Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",

@@ -172,6 +172,7 @@ impl Simulation {
             deadline_ms_max: 80,
             heal_timeout_ms: 50,
             delivery_period_ms: 25,
+            repair_period_ms: plan.repair_period_ms,
             probe_period_ms: 40,
             probe_timeout_ms: 15,
             suspicion_ms: 80,

@@ -1,7 +1,7 @@
 //! The end of a run: faults are over, every key is read from all replicas, and what is left is judged.
 
 use crate::bucket::{Quorum, QuorumMode};
-use crate::command::{Get, GetAnswer, Put, PutResult, ReadOptions, Replace, WriteOptions};
+use crate::command::{Get, GetAnswer, Put, PutResult, ReadOptions, ReadRepair, Replace, WriteOptions};
 use crate::testing::simulation::history::{Basis, Write, WriteOutcome, encode};
 use crate::testing::simulation::plan::Rates;
 use crate::testing::simulation::world::World;
@@ -25,7 +25,9 @@ impl World {
         let mut violations = Vec::new();
         self.end_faults();
         self.check_copies(&mut violations);
+        self.check_trees(&mut violations);
         self.hand_on();
+        self.check_exchanges(&mut violations);
         for key in 0..self.keys.len() {
             if self.read_from_all(key, key % self.nodes.len()).is_none() {
                 let message = format!("{}: no get of all replicas succeeds", self.history.keys[key].name);
@@ -37,6 +39,7 @@ impl World {
         self.check_stored(&mut violations);
         self.check_again(&mut violations);
         self.check_growth(&mut violations);
+        self.check_trees(&mut violations);
         violations
     }
 
@@ -56,7 +59,7 @@ impl World {
         self.wait(QUIET_US);
     }
 
-    fn wait(&mut self, time_us: u64) {
+    pub(super) fn wait(&mut self, time_us: u64) {
         let until_us = self.fabric.now_us + time_us;
         self.run(until_us, |_| false);
         self.fabric.now_us = until_us;
@@ -77,6 +80,7 @@ impl World {
             quorum: Some(QuorumMode::Strict),
             timeout_ms: Some(500),
             explain: false,
+            repair: ReadRepair::Background,
         };
         let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
         for _ in 0..TRIES {

@@ -36,7 +36,11 @@ impl SimulatedNode {
                 return;
             }
             match effect {
-                effect @ (Effect::Read(_) | Effect::ReadRange(..) | Effect::Resolve(_) | Effect::Show(_))
+                effect @ (Effect::Read(_)
+                | Effect::ReadRange(..)
+                | Effect::List(..)
+                | Effect::Resolve(_)
+                | Effect::Show(_))
                     if fabric.random.below(LATE_EVERY) == 0 =>
                 {
                     let delay_us = fabric.random.below(500);
@@ -60,6 +64,15 @@ impl SimulatedNode {
                 Effect::ReadCopies(after) => {
                     let page = read_copies(&*self.disk, after.as_deref());
                     self.feed(Event::Copies(page), &mut more, fabric);
+                }
+                Effect::ReadTrees(step, ids) => {
+                    let Some(process) = &self.process else { return };
+                    let trees = process.ledger.trees.trees(&ids);
+                    self.feed(Event::Trees(step, trees), &mut more, fabric);
+                }
+                Effect::List(step, item) => {
+                    let answer = read_range(&self.view, &*self.disk, &item);
+                    self.feed(Event::Listed(step, answer), &mut more, fabric);
                 }
                 Effect::Show(request) => {
                     self.feed(Event::Shown(request.op, show(&request)), &mut more, fabric);

@@ -107,6 +107,9 @@ impl SimulatedNode {
         }
         let achieved = applied.achieved;
         let finished = applied.finish(&result, &mut process.ledger);
+        for (ticket, counts) in finished.counts {
+            self.answer(ticket, AnswerBody::Counted(counts), fabric);
+        }
         for (ticket, answers) in finished.replies {
             if self.step(fabric) {
                 return;

@@ -1,5 +1,7 @@
 //! Any message at all comes back as it was sent.
 
+mod trees;
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
@@ -10,8 +12,8 @@ use crate::bucket::{BucketProperties, Quorum, QuorumMode};
 use crate::causality::{Actor, ContextToken, Dot, Stamp};
 use crate::command::{
     Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
-    PutMany, PutResult, ReadOptions, Replace, ReplicaState, Scan, ScanAnswer, ScanEntry, ScanPosition,
-    Sibling, WriteOptions,
+    PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Scan, ScanAnswer, ScanEntry,
+    ScanPosition, Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
@@ -77,8 +79,12 @@ fn durability() -> impl Strategy<Value = Durability> {
 }
 
 fn read_options() -> impl Strategy<Value = ReadOptions> {
-    (option::of(quorum()), option::of(mode()), any::<Option<u32>>(), any::<bool>())
-        .prop_map(|(r, quorum, timeout_ms, explain)| ReadOptions { r, quorum, timeout_ms, explain })
+    (option::of(quorum()), option::of(mode()), any::<Option<u32>>(), any::<bool>(), any::<bool>()).prop_map(
+        |(r, quorum, timeout_ms, explain, foreground)| {
+            let repair = if foreground { ReadRepair::Foreground } else { ReadRepair::Background };
+            ReadOptions { r, quorum, timeout_ms, explain, repair }
+        },
+    )
 }
 
 fn write_options() -> impl Strategy<Value = WriteOptions> {
@@ -240,6 +246,9 @@ fn request() -> impl Strategy<Value = RequestBody> {
         range_item().prop_map(RequestBody::ReadRange),
         scan().prop_map(RequestBody::Scan),
         vec(any::<u8>(), 0..20).prop_map(|packet| RequestBody::Gossip(packet.into())),
+        Just(RequestBody::Repair),
+        vec(trees::leaf(), 0..5).prop_map(RequestBody::Count),
+        vec(trees::compare_item(), 0..5).prop_map(RequestBody::Compare),
     ]
 }
 
@@ -351,6 +360,9 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
         Just(AnswerBody::Status(Box::new(samples::status()))),
         range_answer().prop_map(AnswerBody::Range),
         scanned().prop_map(AnswerBody::Scan),
+        any::<u64>().prop_map(AnswerBody::Repair),
+        vec(trees::leaf_count(), 0..4).prop_map(AnswerBody::Counted),
+        vec(trees::compare_answer(), 0..4).prop_map(AnswerBody::Compared),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! compile, a name without a message fails the golden test.
 
 mod scans;
+mod trees;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use crate::bucket::{BucketProperties, BucketTable, Quorum, QuorumMode};
 use crate::causality::{Actor, ContextToken, Dot, Stamp};
 use crate::command::{
     Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
-    PutMany, PutResult, ReadOptions, Replace, ReplicaState, Sibling, WriteOptions,
+    PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
@@ -51,6 +52,9 @@ variants! { request_name, REQUESTS, RequestBody:
     "read_range" = RequestBody::ReadRange(_),
     "scan" = RequestBody::Scan(_),
     "gossip" = RequestBody::Gossip(_),
+    "repair" = RequestBody::Repair,
+    "count" = RequestBody::Count(_),
+    "compare" = RequestBody::Compare(_),
 }
 
 variants! { answer_name, ANSWERS, AnswerBody:
@@ -68,6 +72,9 @@ variants! { answer_name, ANSWERS, AnswerBody:
     "status" = AnswerBody::Status(_),
     "range" = AnswerBody::Range(_),
     "scan" = AnswerBody::Scan(_),
+    "repair" = AnswerBody::Repair(_),
+    "counted" = AnswerBody::Counted(_),
+    "compared" = AnswerBody::Compared(_),
 }
 
 variants! { replace_name, REPLACES, Replace:
@@ -201,7 +208,13 @@ pub(super) fn write_options(w: Quorum, mode: QuorumMode) -> WriteOptions {
 }
 
 fn read_options(r: Option<Quorum>) -> ReadOptions {
-    ReadOptions { r, quorum: Some(QuorumMode::Strict), timeout_ms: Some(250), explain: false }
+    ReadOptions {
+        r,
+        quorum: Some(QuorumMode::Strict),
+        timeout_ms: Some(250),
+        explain: false,
+        repair: ReadRepair::Background,
+    }
 }
 
 pub(super) fn properties(durability: Durability) -> BucketProperties {
@@ -301,6 +314,9 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::ReadRange(scans::range_item()),
         RequestBody::Scan(scans::scan()),
         RequestBody::Gossip(Bytes::from_static(b"packet")),
+        RequestBody::Repair,
+        RequestBody::Count(vec![trees::leaf()]),
+        RequestBody::Compare(vec![trees::compare_item()]),
     ];
     let mut named: Vec<(String, RequestBody)> =
         list.drain(..).map(|body| (format!("request {}", request_name(&body)), body)).collect();
@@ -466,6 +482,7 @@ pub(super) fn status() -> NodeStatus {
         clock_distance_ms: 12,
         counters: vec![("gets_answered".into(), 7)],
         peers: vec![peer(None, Liveness::Unheard), peer(Some(true), Liveness::Suspected)],
+        repair: trees::repair_status(),
     }
 }
 
@@ -488,6 +505,9 @@ pub(super) fn answers() -> Vec<(String, AnswerBody)> {
         AnswerBody::Status(Box::new(status())),
         AnswerBody::Range(RangeAnswer::Page(scans::range_page())),
         AnswerBody::Scan(Ok(scans::scan_answer())),
+        AnswerBody::Repair(3),
+        AnswerBody::Counted(vec![trees::leaf_count()]),
+        AnswerBody::Compared(trees::compare_answers()),
     ];
     let mut named: Vec<(String, AnswerBody)> =
         list.into_iter().map(|body| (format!("answer {}", answer_name(&body)), body)).collect();

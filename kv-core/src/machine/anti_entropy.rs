@@ -1,0 +1,457 @@
+mod listing;
+mod round;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::command::{GetAnswer, ScanPosition};
+use crate::error::Error;
+use crate::ids::{Epoch, NodeId, Token, TraceId};
+use crate::machine::anti_entropy::listing::{Difference, differences};
+use crate::machine::anti_entropy::round::Round;
+use crate::machine::outbox::Outbox;
+use crate::machine::prepare::get_to_repair;
+use crate::machine::{CallToken, Effect, PreparedGet};
+use crate::mutants::{self, Mutant};
+use crate::replica::Mutation;
+use crate::time::Now;
+use crate::transport::CallError;
+use crate::tree::{LeafId, Tree, TreeId};
+use crate::view::View;
+use crate::wire::{
+    AnswerBody, CompareAnswer, CompareItem, RangeAnswer, RangeItem, RangePage, RepairStatus, RequestBody,
+};
+
+/// Trees that are compared in one request.
+const TREES_MAX: usize = 128;
+/// Leaves that the writer counts at a time: each is a look at all of its records, and puts wait meanwhile.
+const LEAVES_MAX: usize = 8;
+/// Keys that are repaired at a time.
+const KEYS_MAX: usize = 64;
+/// Entries of a leaf that are listed at a time.
+const ENTRIES_MAX: u32 = 1_000;
+/// How long leaves that have to be counted are waited for.
+const COUNT_US: u64 = 10_000;
+/// Longest rest after a step.
+const REST_US_MAX: u64 = 1_000_000;
+/// How often the trees are stored, so that after a crash only what was written to since has to be counted.
+const CHECKPOINT_US: u64 = 300_000_000;
+/// Between two pieces of that.
+const CHECKPOINT_PIECE_US: u64 = 100_000;
+/// Trees that are stored at once.
+const CHECKPOINT_TREES: usize = 128;
+
+/// Anti-entropy (Dynamo section 4.7): compares what this node holds with what each other owner holds, a partition at a time, and brings both
+/// to the same.
+///
+/// Roots first, then the leaves of those that differ, then the names of what is in the leaves that differ; records are read only of the keys
+/// that do. One step is under way at a time, and after each it rests for as long as the step took.
+#[derive(Debug)]
+pub(super) struct AntiEntropy {
+    round: Round,
+    state: State,
+    /// Numbers the steps, so that late answers are known.
+    step: u64,
+    since_us: u64,
+    at_us: u64,
+    /// The trees that are still to be compared with the present peer.
+    trees: VecDeque<TreeId>,
+    /// The leaves that are still to be listed, and of each tree how many and whether all went well so far.
+    leaves: VecDeque<LeafId>,
+    open: BTreeMap<TreeId, (usize, bool)>,
+    /// The tree whose leaves are being counted, and how many had to be.
+    counting: Option<(TreeId, usize)>,
+    checkpoint_at_us: u64,
+    checkpoints_left: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Resting,
+    ReadingTrees(Vec<TreeId>),
+    Comparing(Vec<(TreeId, Tree)>),
+    Listing(Listing),
+    Repairing(Listing, VecDeque<PreparedGet>),
+}
+
+/// A leaf of which the names are compared.
+#[derive(Debug)]
+struct Listing {
+    leaf: LeafId,
+    from: ScanPosition,
+    last: Token,
+    ours: Option<RangePage>,
+    theirs: Option<RangePage>,
+    /// Where the next page begins, once both are there.
+    next: Option<ScanPosition>,
+    found: usize,
+    failed: bool,
+}
+
+/// What a step wants of the machine.
+pub(super) type Gets = Option<Vec<Result<PreparedGet, Error>>>;
+
+impl AntiEntropy {
+    /// Begins its first round a part of a period after the start, which `seed` decides.
+    pub(super) fn new(seed: u64) -> Self {
+        AntiEntropy {
+            round: Round::new(seed),
+            state: State::Resting,
+            step: 0,
+            since_us: 0,
+            at_us: 0,
+            trees: VecDeque::new(),
+            leaves: VecDeque::new(),
+            open: BTreeMap::new(),
+            counting: None,
+            checkpoint_at_us: 0,
+            checkpoints_left: 0,
+        }
+    }
+
+    /// How it is getting on.
+    pub(super) fn status(&self) -> RepairStatus {
+        self.round.status(self.trees.len() as u64)
+    }
+
+    /// Begins a round now, and goes through it without rest; returns its number.
+    pub(super) fn start(&mut self, now: Now) -> u64 {
+        self.at_us = self.at_us.min(now.monotonic_us);
+        self.round.start()
+    }
+
+    /// When it wants to be ticked.
+    pub(super) fn next_us(&self) -> u64 {
+        if matches!(self.state, State::Resting) { self.at_us.min(self.checkpoint_at_us) } else { u64::MAX }
+    }
+
+    pub(super) fn tick<T>(&mut self, (view, now): (&View, Now), outbox: &mut Outbox<'_, T>) {
+        if !matches!(self.state, State::Resting) {
+            return;
+        }
+        if now.monotonic_us >= self.checkpoint_at_us {
+            self.checkpoint(view, now, outbox);
+        }
+        if now.monotonic_us >= self.at_us {
+            self.go_on((view, now), outbox);
+        }
+    }
+
+    fn checkpoint<T>(&mut self, view: &View, now: Now, outbox: &mut Outbox<'_, T>) {
+        if self.checkpoints_left == 0 {
+            let trees = view.table().buckets().count() * view.layout.partitioning().count() as usize;
+            self.checkpoints_left = if self.checkpoint_at_us == 0 { 1 } else { 1 + trees / CHECKPOINT_TREES };
+        }
+        outbox.effect(Effect::Mutate(Mutation::Checkpoint { trees_max: CHECKPOINT_TREES }));
+        self.checkpoints_left -= 1;
+        let wait_us = if self.checkpoints_left == 0 { CHECKPOINT_US } else { CHECKPOINT_PIECE_US };
+        self.checkpoint_at_us = now.monotonic_us + wait_us;
+    }
+
+    /// Does what is next: a leaf, some trees, the next peer, or nothing until the next round.
+    fn go_on<T>(&mut self, (view, now): (&View, Now), outbox: &mut Outbox<'_, T>) {
+        self.since_us = now.monotonic_us;
+        if let Some(leaf) = self.leaves.pop_front() {
+            let (first, last) = leaf.tokens(view.layout.partitioning());
+            let from = ScanPosition::at(first);
+            let (ours, theirs, next) = (None, None, None);
+            let listing = Listing { leaf, from, last, ours, theirs, next, found: 0, failed: false };
+            return self.list((view, now), listing, outbox);
+        }
+        loop {
+            if !self.trees.is_empty() {
+                let some = self.trees.drain(..self.trees.len().min(TREES_MAX)).collect();
+                return self.read_trees(some, outbox);
+            }
+            match self.round.next_peer(view, now, |node| outbox.health.is_up(node)) {
+                Some(peer) => self.trees = shared_trees(view, peer),
+                None => break,
+            }
+        }
+        self.at_us = self.round.next_us(view, now);
+    }
+
+    fn read_trees<T>(&mut self, ids: Vec<TreeId>, outbox: &mut Outbox<'_, T>) {
+        self.step += 1;
+        outbox.effect(Effect::ReadTrees(self.step, ids.clone()));
+        self.state = State::ReadingTrees(ids);
+    }
+
+    fn rest(&mut self, now: Now) {
+        let took_us = now.monotonic_us.saturating_sub(self.since_us).min(REST_US_MAX);
+        self.state = State::Resting;
+        self.at_us = now.monotonic_us + if self.round.is_eager() { 0 } else { took_us };
+    }
+
+    /// This node's own trees were read.
+    pub(super) fn trees<T>(
+        &mut self,
+        (view, now): (&View, Now),
+        (step, trees): (u64, Vec<Tree>),
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        let State::ReadingTrees(ids) = &mut self.state else { return };
+        if step != self.step || trees.len() != ids.len() {
+            return;
+        }
+        let all: Vec<(TreeId, Tree)> = std::mem::take(ids).into_iter().zip(trees).collect();
+        let (known, unknown): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, tree)| tree.is_known());
+        self.count(unknown, outbox);
+        let Some(peer) = self.round.peer().filter(|_| !known.is_empty()) else {
+            self.rest(now);
+            self.at_us = self.at_us.max(now.monotonic_us + COUNT_US);
+            return;
+        };
+        let items = known.iter().map(|(tree, ours)| CompareItem {
+            tree: *tree,
+            epoch: Epoch(0),
+            root: ours.root().unwrap_or_default(),
+        });
+        self.call(view, peer, RequestBody::Compare(items.collect()), outbox);
+        self.state = State::Comparing(known);
+    }
+
+    /// Has some leaves counted, of trees that come again once the others are compared.
+    fn count<T>(&mut self, unknown: Vec<(TreeId, Tree)>, outbox: &mut Outbox<'_, T>) {
+        let Some((first, tree)) = unknown.first() else { return };
+        let left = tree.unknown().count();
+        let is_stuck = self.counting == Some((*first, left));
+        self.counting = Some((*first, left));
+        let leaves = tree.unknown().take(LEAVES_MAX).map(|leaf| LeafId { tree: *first, leaf });
+        outbox.effect(Effect::Mutate(Mutation::Count { leaves: leaves.collect(), reply: None }));
+        for (id, _) in unknown.into_iter().rev() {
+            self.trees.push_front(id);
+        }
+        if is_stuck {
+            // It cannot be read now; it is tried again in the next round.
+            self.trees.pop_front();
+            self.round.failed();
+        }
+    }
+
+    fn call<T>(&self, view: &View, peer: NodeId, body: RequestBody, outbox: &mut Outbox<'_, T>) {
+        outbox.effect(Effect::Call {
+            peer,
+            body,
+            timeout_us: view.limits.deadline_ms_default * 1_000,
+            token: CallToken::AntiEntropy(self.step),
+            trace: TraceId::NONE,
+        });
+    }
+
+    /// The peer answered, or did not.
+    pub(super) fn answer<T>(
+        &mut self,
+        at: (&View, Now),
+        (step, result): (u64, Result<AnswerBody, CallError>),
+        outbox: &mut Outbox<'_, T>,
+    ) -> Gets {
+        if step != self.step {
+            return None;
+        }
+        match &mut self.state {
+            State::Comparing(known) => {
+                let known = std::mem::take(known);
+                match result {
+                    Ok(AnswerBody::Compared(answers)) if answers.len() == known.len() => {
+                        self.compared(at.1, known, answers);
+                    }
+                    _ => self.give_up_peer(),
+                }
+                self.rest(at.1);
+                None
+            }
+            State::Listing(listing) => {
+                match result {
+                    Ok(AnswerBody::Range(RangeAnswer::Page(page))) => listing.theirs = Some(page),
+                    _ => {
+                        self.give_up_peer();
+                        self.rest(at.1);
+                        return None;
+                    }
+                }
+                self.listed_both(at, outbox)
+            }
+            State::Resting | State::ReadingTrees(_) | State::Repairing(..) => None,
+        }
+    }
+
+    /// The peer does not answer: the next one is tried.
+    fn give_up_peer(&mut self) {
+        self.trees.clear();
+        self.leaves.clear();
+        self.open.clear();
+        self.round.failed();
+    }
+
+    fn compared(&mut self, now: Now, known: Vec<(TreeId, Tree)>, answers: Vec<CompareAnswer>) {
+        for ((id, ours), answer) in known.into_iter().zip(answers) {
+            let theirs = match &answer {
+                CompareAnswer::Differs(sums) => Tree::of(sums, u64::MAX),
+                CompareAnswer::Same => Some(ours),
+                CompareAnswer::Unknown | CompareAnswer::Refused(_) => None,
+            };
+            let Some(theirs) = theirs else {
+                self.round.failed();
+                continue;
+            };
+            let mut leaves: Vec<u8> = ours.differing(theirs.sums()).collect();
+            if mutants::on(Mutant::LastLeafIsSkipped) {
+                leaves.retain(|leaf| *leaf < 48);
+            }
+            if leaves.is_empty() {
+                self.round.exchanged(id, now);
+                continue;
+            }
+            self.open.insert(id, (leaves.len(), true));
+            self.leaves.extend(leaves.into_iter().map(|leaf| LeafId { tree: id, leaf }));
+        }
+    }
+
+    fn list<T>(&mut self, (view, _): (&View, Now), listing: Listing, outbox: &mut Outbox<'_, T>) {
+        let Some(peer) = self.round.peer() else { return };
+        let item = RangeItem {
+            bucket: listing.leaf.tree.bucket,
+            epoch: Epoch(0),
+            from: listing.from.clone(),
+            last: listing.last,
+            prefix: bytes::Bytes::new(),
+            entries_max: ENTRIES_MAX.min(view.limits.batch_keys_max as u32),
+            records: false,
+        };
+        self.step += 1;
+        outbox.effect(Effect::List(self.step, item.clone()));
+        self.call(view, peer, RequestBody::ReadRange(item), outbox);
+        self.state = State::Listing(listing);
+    }
+
+    /// This node's own names were listed.
+    pub(super) fn listed<T>(
+        &mut self,
+        at: (&View, Now),
+        (step, answer): (u64, RangeAnswer),
+        outbox: &mut Outbox<'_, T>,
+    ) -> Gets {
+        let State::Listing(listing) = &mut self.state else { return None };
+        if step != self.step {
+            return None;
+        }
+        listing.ours = match answer {
+            RangeAnswer::Page(page) => Some(page),
+            // The peer's page means nothing then; the leaf is tried again in the next round.
+            RangeAnswer::Refused(_) => {
+                listing.failed = true;
+                Some(RangePage { entries: Vec::new(), next: Some(listing.from.clone()) })
+            }
+        };
+        self.listed_both(at, outbox)
+    }
+
+    fn listed_both<T>(&mut self, at: (&View, Now), outbox: &mut Outbox<'_, T>) -> Gets {
+        let State::Listing(listing) = std::mem::replace(&mut self.state, State::Resting) else { return None };
+        let (mut listing, ours, theirs) = match listing {
+            Listing { ours: Some(ours), theirs: Some(theirs), .. } => {
+                (Listing { ours: None, theirs: None, ..listing }, ours, theirs)
+            }
+            listing => {
+                self.state = State::Listing(listing);
+                return None;
+            }
+        };
+        let (view, now) = at;
+        let (bucket, peer) = (view.bucket_by_id(listing.leaf.tree.bucket), self.round.peer());
+        let (Some(bucket), Some(peer), false) = (bucket, peer, listing.failed) else {
+            listing.failed = true;
+            self.end_leaf(now, &listing, outbox);
+            return None;
+        };
+        let (found, next) = differences(ours, theirs);
+        listing.found += found.len();
+        listing.next = next;
+        let gets = found.into_iter().map(|(at, difference)| {
+            let pair = matches!(difference, Difference::Names).then_some([view.node(), peer]);
+            get_to_repair(view, bucket, at, pair)
+        });
+        let gets = gets.collect();
+        self.repair(at, listing, gets, outbox)
+    }
+
+    /// Repairs some of the keys that differ, or goes on to the next page of the leaf.
+    fn repair<T>(
+        &mut self,
+        (view, now): (&View, Now),
+        mut listing: Listing,
+        mut gets: VecDeque<PreparedGet>,
+        outbox: &mut Outbox<'_, T>,
+    ) -> Gets {
+        if mutants::on(Mutant::ComparesWithoutRepair) {
+            gets.clear();
+        }
+        if !gets.is_empty() {
+            let some = gets.drain(..gets.len().min(KEYS_MAX)).map(Ok).collect();
+            self.state = State::Repairing(listing, gets);
+            return Some(some);
+        }
+        match listing.next.take() {
+            Some(next) => {
+                listing.from = next;
+                self.list((view, now), listing, outbox);
+            }
+            None => self.end_leaf(now, &listing, outbox),
+        }
+        None
+    }
+
+    /// Keys were repaired, or could not be.
+    pub(super) fn repaired<T>(
+        &mut self,
+        at: (&View, Now),
+        results: &[Result<GetAnswer, Error>],
+        outbox: &mut Outbox<'_, T>,
+    ) -> Gets {
+        let State::Repairing(mut listing, gets) = std::mem::replace(&mut self.state, State::Resting) else {
+            return None;
+        };
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        listing.failed |= failed > 0;
+        self.round.repaired((results.len() - failed) as u64, failed as u64);
+        self.repair(at, listing, gets, outbox)
+    }
+
+    fn end_leaf<T>(&mut self, now: Now, listing: &Listing, outbox: &mut Outbox<'_, T>) {
+        if listing.found == 0 && !listing.failed {
+            // Writes that were under way are the likely reason. If it is not them, the sum is wrong.
+            let leaves = vec![listing.leaf];
+            outbox.effect(Effect::Mutate(Mutation::Count { leaves, reply: None }));
+        }
+        let tree = listing.leaf.tree;
+        if let Some((left, went_well)) = self.open.get_mut(&tree) {
+            *left -= 1;
+            *went_well &= !listing.failed;
+            if let (0, went_well) = (*left, *went_well) {
+                self.open.remove(&tree);
+                if went_well {
+                    self.round.exchanged(tree, now);
+                } else {
+                    self.round.failed();
+                }
+            }
+        }
+        self.rest(now);
+    }
+}
+
+/// The partitions of all buckets of which both this node and `peer` are owners.
+fn shared_trees(view: &View, peer: NodeId) -> VecDeque<TreeId> {
+    let partitioning = view.layout.partitioning();
+    let mut shared = VecDeque::new();
+    for (_, id, _) in view.table().buckets() {
+        let Some(bucket) = view.bucket_by_id(id) else { continue };
+        for partition in (0..partitioning.count()).map(crate::ids::PartitionId) {
+            let owners = view.owners(bucket, partitioning.first_token(partition));
+            if owners.contains(&peer) && owners.contains(&view.node()) {
+                shared.push_back(TreeId { bucket: id, partition });
+            }
+        }
+    }
+    shared
+}

@@ -1,0 +1,90 @@
+//! Anti-entropy at the end of a run: replicas become equal although nobody reads, trees say what is stored, and nothing is sent twice.
+
+use crate::ids::PartitionId;
+use crate::record::CellView;
+use crate::replica::count_leaf;
+use crate::testing::simulation::world::World;
+use crate::testing::simulation::{Check, Violation};
+use crate::tree::{LEAVES, LeafId, TreeId};
+
+/// How many periods nodes are given to find what differs, and then to find that nothing does.
+const PERIODS: u64 = 12;
+
+impl World {
+    /// Waits until every node has compared itself with every other, and judges what came of it.
+    pub(super) fn check_exchanges(&mut self, violations: &mut Vec<Violation>) {
+        let period_us = self.nodes[0].view.limits.repair_period_ms * 1_000;
+        if period_us == 0 {
+            return;
+        }
+        self.wait(PERIODS * period_us);
+        for key in 0..self.keys.len() {
+            let stored: Vec<_> =
+                self.keys[key].owners.iter().map(|owner| (*owner, self.state(*owner, key))).collect();
+            // A damage that nobody has come upon is nobody's fault.
+            let seen: Vec<_> = stored.iter().filter(|(_, state)| *state != State::Damaged).collect();
+            let whole = seen.iter().all(|(_, state)| *state != State::Recovering);
+            if !whole || seen.windows(2).any(|pair| pair[0].1 != pair[1].1) {
+                let name = &self.history.keys[key].name;
+                let message =
+                    format!("{name}: after {PERIODS} periods of exchanges the owners store {stored:?}");
+                violations.push(Violation { check: Check::ReplicasConverge, message });
+            }
+        }
+        let repaired = self.keys_repaired();
+        self.wait(2 * period_us);
+        let more = self.keys_repaired() - repaired;
+        if more > 0 {
+            let message = format!("{more} keys were repaired by exchanges after all replicas had converged");
+            violations.push(Violation { check: Check::ConvergedNeedNoRepair, message });
+        }
+    }
+
+    fn keys_repaired(&self) -> u64 {
+        self.nodes.iter().map(|node| node.keys_repaired()).sum()
+    }
+
+    fn state(&self, node: usize, key: usize) -> State {
+        let state = |cell: Option<CellView<'_>>| match cell {
+            None => State::Damaged,
+            Some(cell) if cell.recovering.is_some() => State::Recovering,
+            // A damaged record of which nobody has a version is healed with none.
+            Some(cell) if cell.dots().is_ok_and(|dots| dots.is_empty()) => State::Whole(None),
+            Some(cell) => State::Whole(Some(cell.digest)),
+        };
+        self.cell(node, key, state).unwrap_or(State::Whole(None))
+    }
+
+    /// Each leaf that a node knows has the digest of what is stored; except where bits were flipped beneath it.
+    pub(super) fn check_trees(&self, violations: &mut Vec<Violation>) {
+        for node in &self.nodes {
+            let Some(trees) = node.trees() else { continue };
+            let partitioning = node.view.layout.partitioning();
+            for (_, bucket, _) in node.view.table().buckets() {
+                for partition in (0..partitioning.count()).map(PartitionId) {
+                    let id = TreeId { bucket, partition };
+                    let tree = trees.tree(id);
+                    let unknown: Vec<u8> = tree.unknown().collect();
+                    for leaf in (0..LEAVES as u8).filter(|leaf| !unknown.contains(leaf)) {
+                        let counted = count_leaf(&node.view, &**node.disk.inner(), LeafId { tree: id, leaf });
+                        let Ok(counted) = counted else { continue };
+                        if counted.damaged == 0 && counted.sum != tree.sums()[usize::from(leaf)] {
+                            let message = format!(
+                                "node {}: leaf {leaf} of {id:?} is not that of its {} records",
+                                node.index, counted.records
+                            );
+                            violations.push(Violation { check: Check::TreesAreTrue, message });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Whole(Option<u64>),
+    Recovering,
+    Damaged,
+}
