@@ -19,9 +19,11 @@ use kv_core::command::{
     Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
 };
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, TraceId};
+use kv_core::ids::{BucketId, ClusterId, Incarnation, NodeId, TraceId};
 use kv_core::key::Key;
-use kv_core::record::{Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version};
+use kv_core::record::{
+    Cell, CellView, EncodedRecord, OwnActor, Provenance, Record, RecoveringMark, Sinces, Version,
+};
 use kv_core::resolver::KeepSiblings;
 use kv_core::storage::Durability;
 use kv_core::wire::{
@@ -234,8 +236,13 @@ fn corpus() -> Result<Vec<Vec<u8>>, String> {
     mark.merged_with(NodeId(2), true);
     let own = OwnActor { actor: actor(1), counter: 3 };
     let cells = [
-        Cell { own: None, recovering: None, record: record.clone() },
-        Cell { own: Some(own), recovering: Some(mark), record: record.clone() },
+        Cell { own: None, recovering: None, sinces: Sinces::default(), record: record.clone() },
+        Cell {
+            own: Some(own),
+            recovering: Some(mark),
+            sinces: Sinces::from_entries(vec![kv_core::ids::Epoch(3)]),
+            record: record.clone(),
+        },
     ];
     let context = Context { dots: dots(), stamp: Stamp(99) }.seal(&SECRET, BUCKET, &key());
     let mut corpus = vec![Vec::new(), record.as_bytes().to_vec(), context.as_bytes().to_vec()];
@@ -283,14 +290,14 @@ fn requests(record: &EncodedRecord, context: &ContextToken) -> Vec<RequestBody> 
     let bucket = || "default".to_string();
     let read = ReadItem {
         bucket: BUCKET,
-        epoch: Epoch(0),
         key: key(),
         unless: Some(record.digest()),
         stand_in: false,
+        repairs: false,
     };
     let write = WriteItem {
         bucket: BUCKET,
-        epoch: Epoch(0),
+        read: Provenance::default(),
         key: key(),
         record: record.to_bytes(),
         heal: Some(Heal { damage: 7, sources: vec![Source { node: NodeId(1), complete: true }] }),
@@ -323,7 +330,7 @@ fn answers(record: &EncodedRecord, context: &ContextToken) -> Vec<AnswerBody> {
     vec![
         AnswerBody::Refused(error.clone()),
         AnswerBody::Read(vec![
-            ReadAnswer::Record(record.to_bytes()),
+            ReadAnswer::Record(Provenance::default(), record.to_bytes()),
             ReadAnswer::Absent,
             ReadAnswer::Damaged(7),
         ]),

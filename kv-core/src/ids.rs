@@ -95,10 +95,23 @@ pub struct Token(pub u64);
 #[serde(transparent)]
 pub struct PartitionId(pub u32);
 
-/// The generation of a partition for reaping; always 0 until reaping exists.
+/// The generation of a partition: what is deleted leaves the stores when it has gone through a few (see `docs/epochs.md`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// No epoch is known.
+    pub const NONE: Epoch = Epoch(0);
+    /// The epoch in which every partition begins.
+    pub const FIRST: Epoch = Epoch(1);
+
+    /// The epoch so many later.
+    #[must_use]
+    pub fn plus(self, epochs: u64) -> Epoch {
+        Epoch(self.0.saturating_add(epochs))
+    }
+}
 
 /// What is done for one request of a client at all nodes, where it is followed: 64 random bits, or 0 where it is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::ids::{BucketId, NodeId, Token};
+use crate::ids::{BucketId, Epoch, NodeId, Token};
 use crate::limits::KEY_BYTES_MAX;
 
 /// A key: 1 to 1,024 bytes of any content.
@@ -67,8 +67,23 @@ impl fmt::Debug for Key {
 
 /// Length of what stands before the key in a storage key: bucket id and token.
 pub const STORAGE_PREFIX_BYTES: usize = 12;
-/// The same for a copy that is kept for an absent owner, which stands in front of bucket id and token.
-pub const STAND_IN_PREFIX_BYTES: usize = 24;
+/// The same for a copy that is kept for an absent owner: the owner stands in front of bucket id and token, the epoch behind them.
+pub const STAND_IN_PREFIX_BYTES: usize = 32;
+
+/// What a copy is of that is kept for an absent owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandInName {
+    /// The owner.
+    pub owner: NodeId,
+    /// The bucket.
+    pub bucket: BucketId,
+    /// Where the key lies.
+    pub token: Token,
+    /// The epoch in which it was read.
+    pub epoch: Epoch,
+    /// The key.
+    pub key: Key,
+}
 
 /// The bytes under which a record lies in a [`crate::storage::Storage`]: bucket id, token, key, both numbers big-endian,
 /// so that a partition of a bucket is one range. Kept on the stack for keys of ordinary length.
@@ -86,10 +101,19 @@ impl StorageKey {
     }
 
     /// The storage key of the copy of `key` that is kept for `owner` while that is absent.
-    pub fn stand_in(owner: NodeId, bucket: BucketId, token: Token, key: &[u8]) -> Self {
-        let mut bytes = smallvec::SmallVec::with_capacity(STAND_IN_PREFIX_BYTES + key.len());
+    /// What was read in different epochs is kept apart.
+    pub fn stand_in(owner: NodeId, bucket: BucketId, token: Token, epoch: Epoch, key: &[u8]) -> Self {
+        let mut bytes = Self::stand_ins_at(owner, bucket, token).0;
+        bytes.extend_from_slice(&epoch.0.to_be_bytes());
+        bytes.extend_from_slice(key);
+        StorageKey(bytes)
+    }
+
+    /// What all copies begin with that are kept for `owner` of keys that lie at `token` of `bucket`.
+    pub fn stand_ins_at(owner: NodeId, bucket: BucketId, token: Token) -> Self {
+        let mut bytes = smallvec::SmallVec::with_capacity(64);
         bytes.extend_from_slice(&Self::stand_in_prefix(owner));
-        bytes.extend_from_slice(Self::new(bucket, token, key).as_bytes());
+        bytes.extend_from_slice(Self::new(bucket, token, b"").as_bytes());
         StorageKey(bytes)
     }
 
@@ -105,15 +129,17 @@ impl StorageKey {
     }
 
     /// Whose copy of what lies under a storage key, if it is one of a copy.
-    pub fn parse_stand_in(storage_key: &[u8]) -> Option<(NodeId, BucketId, Token, Key)> {
+    pub fn parse_stand_in(storage_key: &[u8]) -> Option<StandInName> {
         let (prefix, rest) = storage_key.split_first_chunk::<4>()?;
         let (owner, rest) = rest.split_first_chunk::<8>()?;
         let (bucket, rest) = rest.split_first_chunk::<4>()?;
-        let (token, key) = rest.split_first_chunk::<8>()?;
+        let (token, rest) = rest.split_first_chunk::<8>()?;
+        let (epoch, key) = rest.split_first_chunk::<8>()?;
         let is_copy = u32::from_be_bytes(*prefix) == BucketId::STAND_IN.0;
         let key = Key::new(Bytes::copy_from_slice(key)).ok().filter(|_| is_copy)?;
-        let [owner, token] = [owner, token].map(|number| u64::from_be_bytes(*number));
-        Some((NodeId(owner), BucketId(u32::from_be_bytes(*bucket)), Token(token), key))
+        let [owner, token, epoch] = [owner, token, epoch].map(|number| u64::from_be_bytes(*number));
+        let (bucket, token) = (BucketId(u32::from_be_bytes(*bucket)), Token(token));
+        Some(StandInName { owner: NodeId(owner), bucket, token, epoch: Epoch(epoch), key })
     }
 
     /// What record lies under a storage key, if it is one of a record: bucket, token and key.

@@ -45,6 +45,15 @@ pub enum Mutant {
     RecoveringIsInTrees,
     LastLeafIsSkipped,
     ComparesWithoutRepair,
+    ReapsAfterThree,
+    SinceIsAlwaysBelieved,
+    OthersNeedNotAsk,
+    CountsThoseBehind,
+    TurnsWithoutStandIns,
+    RecoveringPartitionVotes,
+    NoFence,
+    StandInsTakeAnyEpoch,
+    FarBehindMerges,
 }
 
 impl Mutant {
@@ -90,6 +99,15 @@ impl Mutant {
         Mutant::RecoveringIsInTrees,
         Mutant::LastLeafIsSkipped,
         Mutant::ComparesWithoutRepair,
+        Mutant::ReapsAfterThree,
+        Mutant::SinceIsAlwaysBelieved,
+        Mutant::OthersNeedNotAsk,
+        Mutant::CountsThoseBehind,
+        Mutant::TurnsWithoutStandIns,
+        Mutant::RecoveringPartitionVotes,
+        Mutant::NoFence,
+        Mutant::StandInsTakeAnyEpoch,
+        Mutant::FarBehindMerges,
     ];
 }
 

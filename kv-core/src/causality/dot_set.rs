@@ -157,6 +157,16 @@ impl DotSet {
         DotSet { entries }
     }
 
+    /// The set less the actors all of whose dots are in `other`. An actor of which something is left keeps everything.
+    #[must_use]
+    pub fn without_actors_of(&self, other: &DotSet) -> DotSet {
+        let is_left = |ours: &&Entry| {
+            let theirs = other.find(ours.actor).ok().and_then(|place| other.entries.get(place));
+            theirs.is_none_or(|theirs| ours.intersection(theirs) != **ours)
+        };
+        DotSet { entries: self.entries.iter().filter(is_left).cloned().collect() }
+    }
+
     /// Whether every dot of `other` is in this set.
     pub fn is_superset(&self, other: &DotSet) -> bool {
         self.intersection(other) == *other

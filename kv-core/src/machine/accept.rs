@@ -28,6 +28,7 @@ fn accept(view: &View, item: WriteItem) -> Result<Merge, ErrorKind> {
         key: item.key,
         token,
         record,
+        read: item.read,
         heal: item.heal,
         stand_in_for: item.stand_in_for,
     })

@@ -1,25 +1,25 @@
+mod clearing;
+mod leaves;
 mod listing;
 mod round;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::command::{GetAnswer, ScanPosition};
+use crate::command::ScanPosition;
 use crate::error::Error;
-use crate::ids::{Epoch, NodeId, Token, TraceId};
-use crate::machine::anti_entropy::listing::{Difference, differences};
+use crate::ids::{Epoch, NodeId, TraceId};
+use crate::machine::anti_entropy::clearing::Clearing;
+use crate::machine::anti_entropy::leaves::Listing;
 use crate::machine::anti_entropy::round::Round;
 use crate::machine::outbox::Outbox;
-use crate::machine::prepare::get_to_repair;
 use crate::machine::{CallToken, Effect, PreparedGet};
 use crate::mutants::{self, Mutant};
-use crate::replica::Mutation;
+use crate::replica::{Meeting, Mutation};
 use crate::time::Now;
 use crate::transport::CallError;
 use crate::tree::{LeafId, Tree, TreeId};
 use crate::view::View;
-use crate::wire::{
-    AnswerBody, CompareAnswer, CompareItem, RangeAnswer, RangeItem, RangePage, RepairStatus, RequestBody,
-};
+use crate::wire::{AnswerBody, CompareAnswer, CompareItem, RangeAnswer, RepairStatus, RequestBody, Standing};
 
 /// Trees that are compared in one request.
 const TREES_MAX: usize = 128;
@@ -33,6 +33,12 @@ const ENTRIES_MAX: u32 = 1_000;
 const COUNT_US: u64 = 10_000;
 /// Longest rest after a step.
 const REST_US_MAX: u64 = 1_000_000;
+/// How often in a period the writer is told to look after epochs.
+const TURNS: u64 = 8;
+/// But not more often.
+const TURN_US: u64 = 10_000;
+/// How soon again, if it has not finished.
+const TURN_AGAIN_US: u64 = 2_000;
 /// How often the trees are stored, so that after a crash only what was written to since has to be counted.
 const CHECKPOINT_US: u64 = 300_000_000;
 /// Between two pieces of that.
@@ -57,34 +63,33 @@ pub(super) struct AntiEntropy {
     trees: VecDeque<TreeId>,
     /// The leaves that are still to be listed, and of each tree how many and whether all went well so far.
     leaves: VecDeque<LeafId>,
-    open: BTreeMap<TreeId, (usize, bool)>,
+    open: BTreeMap<TreeId, Open>,
     /// The tree whose leaves are being counted, and how many had to be.
     counting: Option<(TreeId, usize)>,
     checkpoint_at_us: u64,
     checkpoints_left: usize,
+    /// When the writer is told to look after epochs.
+    turn_at_us: u64,
 }
 
 #[derive(Debug)]
 enum State {
     Resting,
     ReadingTrees(Vec<TreeId>),
-    Comparing(Vec<(TreeId, Tree)>),
+    Comparing(Vec<(TreeId, Tree, Standing)>),
+    /// Asks members for older copies.
+    Clearing(Clearing),
     Listing(Listing),
     Repairing(Listing, VecDeque<PreparedGet>),
 }
 
-/// A leaf of which the names are compared.
+/// A tree that differs: its leaves that are still to be dealt with, whether all went well so far, and how either side stood.
 #[derive(Debug)]
-struct Listing {
-    leaf: LeafId,
-    from: ScanPosition,
-    last: Token,
-    ours: Option<RangePage>,
-    theirs: Option<RangePage>,
-    /// Where the next page begins, once both are there.
-    next: Option<ScanPosition>,
-    found: usize,
-    failed: bool,
+struct Open {
+    leaves: usize,
+    went_well: bool,
+    begun: Epoch,
+    theirs: Standing,
 }
 
 /// What a step wants of the machine.
@@ -105,6 +110,7 @@ impl AntiEntropy {
             counting: None,
             checkpoint_at_us: 0,
             checkpoints_left: 0,
+            turn_at_us: 0,
         }
     }
 
@@ -121,12 +127,20 @@ impl AntiEntropy {
 
     /// When it wants to be ticked.
     pub(super) fn next_us(&self) -> u64 {
-        if matches!(self.state, State::Resting) { self.at_us.min(self.checkpoint_at_us) } else { u64::MAX }
+        if matches!(self.state, State::Resting) {
+            self.at_us.min(self.checkpoint_at_us).min(self.turn_at_us)
+        } else {
+            u64::MAX
+        }
     }
 
     pub(super) fn tick<T>(&mut self, (view, now): (&View, Now), outbox: &mut Outbox<'_, T>) {
         if !matches!(self.state, State::Resting) {
             return;
+        }
+        if now.monotonic_us >= self.turn_at_us {
+            self.turn_at_us = now.monotonic_us + (view.limits.repair_period_ms * 1_000 / TURNS).max(TURN_US);
+            outbox.effect(Effect::Mutate(Mutation::Turn));
         }
         if now.monotonic_us >= self.checkpoint_at_us {
             self.checkpoint(view, now, outbox);
@@ -164,6 +178,8 @@ impl AntiEntropy {
             }
             match self.round.next_peer(view, now, |node| outbox.health.is_up(node)) {
                 Some(peer) => self.trees = shared_trees(view, peer),
+                // Between two rounds.
+                None if self.round.takes_clearing() => return self.read_to_clear(outbox),
                 None => break,
             }
         }
@@ -186,24 +202,25 @@ impl AntiEntropy {
     pub(super) fn trees<T>(
         &mut self,
         (view, now): (&View, Now),
-        (step, trees): (u64, Vec<Tree>),
+        (step, trees): (u64, Vec<(Tree, Standing)>),
         outbox: &mut Outbox<'_, T>,
     ) {
         let State::ReadingTrees(ids) = &mut self.state else { return };
         if step != self.step || trees.len() != ids.len() {
             return;
         }
-        let all: Vec<(TreeId, Tree)> = std::mem::take(ids).into_iter().zip(trees).collect();
-        let (known, unknown): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, tree)| tree.is_known());
+        let pairs = std::mem::take(ids).into_iter().zip(trees);
+        let all = pairs.map(|(id, (tree, standing))| (id, tree, standing));
+        let (known, unknown): (Vec<_>, Vec<_>) = all.partition(|(_, tree, _)| tree.is_known());
         self.count(unknown, outbox);
         let Some(peer) = self.round.peer().filter(|_| !known.is_empty()) else {
             self.rest(now);
             self.at_us = self.at_us.max(now.monotonic_us + COUNT_US);
             return;
         };
-        let items = known.iter().map(|(tree, ours)| CompareItem {
+        let items = known.iter().map(|(tree, ours, standing)| CompareItem {
             tree: *tree,
-            epoch: Epoch(0),
+            standing: *standing,
             root: ours.root().unwrap_or_default(),
         });
         self.call(view, peer, RequestBody::Compare(items.collect()), outbox);
@@ -211,14 +228,14 @@ impl AntiEntropy {
     }
 
     /// Has some leaves counted, of trees that come again once the others are compared.
-    fn count<T>(&mut self, unknown: Vec<(TreeId, Tree)>, outbox: &mut Outbox<'_, T>) {
-        let Some((first, tree)) = unknown.first() else { return };
+    fn count<T>(&mut self, unknown: Vec<(TreeId, Tree, Standing)>, outbox: &mut Outbox<'_, T>) {
+        let Some((first, tree, _)) = unknown.first() else { return };
         let left = tree.unknown().count();
         let is_stuck = self.counting == Some((*first, left));
         self.counting = Some((*first, left));
         let leaves = tree.unknown().take(LEAVES_MAX).map(|leaf| LeafId { tree: *first, leaf });
         outbox.effect(Effect::Mutate(Mutation::Count { leaves: leaves.collect(), reply: None }));
-        for (id, _) in unknown.into_iter().rev() {
+        for (id, ..) in unknown.into_iter().rev() {
             self.trees.push_front(id);
         }
         if is_stuck {
@@ -253,7 +270,7 @@ impl AntiEntropy {
                 let known = std::mem::take(known);
                 match result {
                     Ok(AnswerBody::Compared(answers)) if answers.len() == known.len() => {
-                        self.compared(at.1, known, answers);
+                        self.compared(at.1, known, answers, outbox);
                     }
                     _ => self.give_up_peer(),
                 }
@@ -271,6 +288,11 @@ impl AntiEntropy {
                 }
                 self.listed_both(at, outbox)
             }
+            State::Clearing(clearing) => {
+                clearing.answered(result);
+                self.clear(at, outbox);
+                None
+            }
             State::Resting | State::ReadingTrees(_) | State::Repairing(..) => None,
         }
     }
@@ -283,160 +305,57 @@ impl AntiEntropy {
         self.round.failed();
     }
 
-    fn compared(&mut self, now: Now, known: Vec<(TreeId, Tree)>, answers: Vec<CompareAnswer>) {
-        for ((id, ours), answer) in known.into_iter().zip(answers) {
+    fn compared<T>(
+        &mut self,
+        now: Now,
+        known: Vec<(TreeId, Tree, Standing)>,
+        answers: Vec<CompareAnswer>,
+        outbox: &mut Outbox<'_, T>,
+    ) {
+        for ((id, ours, standing), answer) in known.into_iter().zip(answers) {
             let theirs = match &answer {
-                CompareAnswer::Differs(sums) => Tree::of(sums, u64::MAX),
-                CompareAnswer::Same => Some(ours),
+                CompareAnswer::Differs(theirs, sums) => Tree::of(sums, u64::MAX).map(|tree| (*theirs, tree)),
+                CompareAnswer::Same(theirs) => Some((*theirs, ours)),
                 CompareAnswer::Unknown | CompareAnswer::Refused(_) => None,
             };
-            let Some(theirs) = theirs else {
+            let Some((theirs, tree)) = theirs else {
                 self.round.failed();
                 continue;
             };
-            let mut leaves: Vec<u8> = ours.differing(theirs.sums()).collect();
+            let mut leaves: Vec<u8> = ours.differing(tree.sums()).collect();
+            outbox.effect(Effect::Heard(id, theirs));
             if mutants::on(Mutant::LastLeafIsSkipped) {
                 leaves.retain(|leaf| *leaf < 48);
             }
+            let begun = standing.epoch;
             if leaves.is_empty() {
-                self.round.exchanged(id, now);
+                self.exchanged(id, (begun, theirs), now, outbox);
                 continue;
             }
-            self.open.insert(id, (leaves.len(), true));
+            self.open.insert(id, Open { leaves: leaves.len(), went_well: true, begun, theirs });
             self.leaves.extend(leaves.into_iter().map(|leaf| LeafId { tree: id, leaf }));
         }
     }
 
-    fn list<T>(&mut self, (view, _): (&View, Now), listing: Listing, outbox: &mut Outbox<'_, T>) {
-        let Some(peer) = self.round.peer() else { return };
-        let item = RangeItem {
-            bucket: listing.leaf.tree.bucket,
-            epoch: Epoch(0),
-            from: listing.from.clone(),
-            last: listing.last,
-            prefix: bytes::Bytes::new(),
-            entries_max: ENTRIES_MAX.min(view.limits.batch_keys_max as u32),
-            records: false,
-        };
-        self.step += 1;
-        outbox.effect(Effect::List(self.step, item.clone()));
-        self.call(view, peer, RequestBody::ReadRange(item), outbox);
-        self.state = State::Listing(listing);
-    }
-
-    /// This node's own names were listed.
-    pub(super) fn listed<T>(
+    /// What either had when the exchange began, both have now.
+    fn exchanged<T>(
         &mut self,
-        at: (&View, Now),
-        (step, answer): (u64, RangeAnswer),
+        tree: TreeId,
+        (begun, theirs): (Epoch, Standing),
+        now: Now,
         outbox: &mut Outbox<'_, T>,
-    ) -> Gets {
-        let State::Listing(listing) = &mut self.state else { return None };
-        if step != self.step {
-            return None;
+    ) {
+        self.round.exchanged(tree, now);
+        if let Some(peer) = self.round.peer() {
+            outbox.effect(Effect::Met(Meeting { tree, peer, begun, theirs }));
         }
-        listing.ours = match answer {
-            RangeAnswer::Page(page) => Some(page),
-            // The peer's page means nothing then; the leaf is tried again in the next round.
-            RangeAnswer::Refused(_) => {
-                listing.failed = true;
-                Some(RangePage { entries: Vec::new(), next: Some(listing.from.clone()) })
-            }
-        };
-        self.listed_both(at, outbox)
     }
 
-    fn listed_both<T>(&mut self, at: (&View, Now), outbox: &mut Outbox<'_, T>) -> Gets {
-        let State::Listing(listing) = std::mem::replace(&mut self.state, State::Resting) else { return None };
-        let (mut listing, ours, theirs) = match listing {
-            Listing { ours: Some(ours), theirs: Some(theirs), .. } => {
-                (Listing { ours: None, theirs: None, ..listing }, ours, theirs)
-            }
-            listing => {
-                self.state = State::Listing(listing);
-                return None;
-            }
-        };
-        let (view, now) = at;
-        let (bucket, peer) = (view.bucket_by_id(listing.leaf.tree.bucket), self.round.peer());
-        let (Some(bucket), Some(peer), false) = (bucket, peer, listing.failed) else {
-            listing.failed = true;
-            self.end_leaf(now, &listing, outbox);
-            return None;
-        };
-        let (found, next) = differences(ours, theirs);
-        listing.found += found.len();
-        listing.next = next;
-        let gets = found.into_iter().map(|(at, difference)| {
-            let pair = matches!(difference, Difference::Names).then_some([view.node(), peer]);
-            get_to_repair(view, bucket, at, pair)
-        });
-        let gets = gets.collect();
-        self.repair(at, listing, gets, outbox)
-    }
-
-    /// Repairs some of the keys that differ, or goes on to the next page of the leaf.
-    fn repair<T>(
-        &mut self,
-        (view, now): (&View, Now),
-        mut listing: Listing,
-        mut gets: VecDeque<PreparedGet>,
-        outbox: &mut Outbox<'_, T>,
-    ) -> Gets {
-        if mutants::on(Mutant::ComparesWithoutRepair) {
-            gets.clear();
+    /// The writer has looked after epochs.
+    pub(super) fn turned(&mut self, now: Now, has_work: bool) {
+        if has_work {
+            self.turn_at_us = self.turn_at_us.min(now.monotonic_us + TURN_AGAIN_US);
         }
-        if !gets.is_empty() {
-            let some = gets.drain(..gets.len().min(KEYS_MAX)).map(Ok).collect();
-            self.state = State::Repairing(listing, gets);
-            return Some(some);
-        }
-        match listing.next.take() {
-            Some(next) => {
-                listing.from = next;
-                self.list((view, now), listing, outbox);
-            }
-            None => self.end_leaf(now, &listing, outbox),
-        }
-        None
-    }
-
-    /// Keys were repaired, or could not be.
-    pub(super) fn repaired<T>(
-        &mut self,
-        at: (&View, Now),
-        results: &[Result<GetAnswer, Error>],
-        outbox: &mut Outbox<'_, T>,
-    ) -> Gets {
-        let State::Repairing(mut listing, gets) = std::mem::replace(&mut self.state, State::Resting) else {
-            return None;
-        };
-        let failed = results.iter().filter(|result| result.is_err()).count();
-        listing.failed |= failed > 0;
-        self.round.repaired((results.len() - failed) as u64, failed as u64);
-        self.repair(at, listing, gets, outbox)
-    }
-
-    fn end_leaf<T>(&mut self, now: Now, listing: &Listing, outbox: &mut Outbox<'_, T>) {
-        if listing.found == 0 && !listing.failed {
-            // Writes that were under way are the likely reason. If it is not them, the sum is wrong.
-            let leaves = vec![listing.leaf];
-            outbox.effect(Effect::Mutate(Mutation::Count { leaves, reply: None }));
-        }
-        let tree = listing.leaf.tree;
-        if let Some((left, went_well)) = self.open.get_mut(&tree) {
-            *left -= 1;
-            *went_well &= !listing.failed;
-            if let (0, went_well) = (*left, *went_well) {
-                self.open.remove(&tree);
-                if went_well {
-                    self.round.exchanged(tree, now);
-                } else {
-                    self.round.failed();
-                }
-            }
-        }
-        self.rest(now);
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::error::ErrorKind;
-use crate::ids::{Epoch, NodeId, TraceId};
+use crate::ids::{NodeId, TraceId};
 use crate::key::StorageKey;
 use crate::machine::outbox::Outbox;
 use crate::machine::{CallToken, Effect};
@@ -22,6 +22,8 @@ pub(super) struct Delivery {
     state: State,
     /// Copies that owners have committed.
     pub(super) delivered: u64,
+    /// Copies among them that owners refused as too old.
+    stale: u64,
 }
 
 #[derive(Debug)]
@@ -33,7 +35,7 @@ enum State {
 
 impl Delivery {
     pub(super) fn new() -> Self {
-        Delivery { at_us: 0, cursor: None, state: State::Resting, delivered: 0 }
+        Delivery { at_us: 0, cursor: None, state: State::Resting, delivered: 0, stale: 0 }
     }
 
     /// When it wants to be ticked.
@@ -98,7 +100,7 @@ impl Delivery {
         }
         let items = copies.iter().map(|copy| WriteItem {
             bucket: copy.bucket,
-            epoch: Epoch(0),
+            read: copy.read.clone(),
             key: copy.key.clone(),
             record: copy.record.to_bytes(),
             heal: None,
@@ -156,7 +158,11 @@ impl Delivery {
             _ => Vec::new(),
         };
         let sent = copies.len();
-        let committed = |answer: &WriteAnswer| matches!(answer, WriteAnswer::Committed(_));
+        // What is refused as too old was delivered before, or was counted by nobody.
+        let stale = WriteAnswer::Refused(ErrorKind::StaleEpoch);
+        self.stale += answers.iter().filter(|answer| **answer == stale).count() as u64;
+        let committed =
+            |answer: &WriteAnswer| matches!(answer, WriteAnswer::Committed(_)) || *answer == stale;
         let released: Vec<StandInCopy> = if mutants::on(Mutant::CopiesAreReleasedWhenSent) {
             copies
         } else {

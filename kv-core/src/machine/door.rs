@@ -3,7 +3,7 @@ use crate::command::PutResult;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{ClusterId, Incarnation, TraceId};
 use crate::machine::{Event, Outcome, accept_writes, local_get, prepare};
-use crate::replica::{Mutation, Trees, read_many, read_range};
+use crate::replica::{Mutation, Partitions, read_many, read_range};
 use crate::storage::Storage;
 use crate::time::Now;
 use crate::transport::Sender;
@@ -27,7 +27,7 @@ pub struct Door<'a> {
     /// Its store.
     pub store: &'a dyn Storage,
     /// What is in it, partition by partition.
-    pub trees: &'a Trees,
+    pub partitions: &'a Partitions,
 }
 
 /// What becomes of a request at the door.
@@ -78,12 +78,13 @@ impl Door<'_> {
         let (view, trace) = (self.view, header.trace);
         match body {
             RequestBody::Read(items) => {
-                let mut answers = read_many(view, self.store, &items);
+                let mut answers = read_many(view, self.store, &self.partitions.epochs, &items);
                 keep_within_frame(&mut answers, view.limits.frame_bytes_max / 2);
                 Admitted::Answered(ticket, AnswerBody::Read(answers))
             }
             RequestBody::ReadRange(item) => {
-                Admitted::Answered(ticket, AnswerBody::Range(read_range(view, self.store, &item)))
+                let answer = read_range(view, self.store, &self.partitions.epochs, &item);
+                Admitted::Answered(ticket, AnswerBody::Range(answer))
             }
             RequestBody::Write(items) => {
                 Admitted::Mutate(Mutation::Merge(accept_writes(view, Some(ticket), items)))
@@ -98,7 +99,13 @@ impl Door<'_> {
                 Admitted::Run(Event::Forwarded { ticket, from: (peer, forward_sender), id, floor, put })
             }
             RequestBody::Get(command) => match prepare::get(view, command) {
-                Ok(get) => match local_get(view, self.store, &get, &mut Vec::with_capacity(256)) {
+                Ok(get) => match local_get(
+                    view,
+                    self.store,
+                    &self.partitions.epochs,
+                    &get,
+                    &mut Vec::with_capacity(256),
+                ) {
                     Some(result) => Admitted::Answered(ticket, AnswerBody::Get(result)),
                     None => Admitted::Run(Event::Get(ticket, get.traced(trace))),
                 },
@@ -132,6 +139,7 @@ impl Door<'_> {
                 }
                 Admitted::Mutate(Mutation::Count { leaves, reply: Some(ticket) })
             }
+            RequestBody::Clear(items) => Admitted::Mutate(Mutation::Promise { items, reply: ticket }),
             RequestBody::Compare(items) => {
                 let answers = items.iter().map(|item| self.compare(item)).collect();
                 Admitted::Answered(ticket, AnswerBody::Compared(answers))
@@ -164,6 +172,7 @@ impl Door<'_> {
                 | RequestBody::ReadRange(_)
                 | RequestBody::Write(_)
                 | RequestBody::Forward(_)
+                | RequestBody::Clear(_)
                 | RequestBody::Compare(_)
         );
         let version = self.view.layout.version();
@@ -183,11 +192,14 @@ impl Door<'_> {
         if item.tree.partition.0 >= self.view.layout.partitioning().count() {
             return CompareAnswer::Refused(ErrorKind::InvalidFrame);
         }
-        let tree = self.trees.tree(item.tree);
+        let epochs = &self.partitions.epochs;
+        epochs.heard(item.tree, item.standing);
+        let standing = epochs.standing(item.tree);
+        let tree = self.partitions.trees.tree(item.tree);
         match tree.root() {
             None => CompareAnswer::Unknown,
-            Some(root) if root == item.root => CompareAnswer::Same,
-            Some(_) => CompareAnswer::Differs(tree.sums().to_vec()),
+            Some(root) if root == item.root => CompareAnswer::Same(standing),
+            Some(_) => CompareAnswer::Differs(standing, tree.sums().to_vec()),
         }
     }
 
@@ -223,7 +235,7 @@ fn keep_within_frame(answers: &mut [ReadAnswer], bytes_max: usize) {
     }
     let mut bytes = 0;
     for answer in answers {
-        if let ReadAnswer::Record(record) | ReadAnswer::Recovering(_, record) = answer {
+        if let ReadAnswer::Record(_, record) | ReadAnswer::Recovering(_, _, record) = answer {
             bytes += record.len() + 16;
             if bytes > bytes_max {
                 *answer = ReadAnswer::Refused(ErrorKind::FrameTooLarge);

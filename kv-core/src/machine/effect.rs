@@ -4,9 +4,9 @@ use crate::command::{GetAnswer, PutResult, ScanAnswer};
 use crate::error::Error;
 use crate::ids::{NodeId, OpId, TraceId};
 use crate::machine::{ResolveRequest, ShowRequest};
-use crate::replica::Mutation;
+use crate::replica::{Meeting, Mutation};
 use crate::tree::TreeId;
-use crate::wire::{RangeItem, ReadItem, RequestBody};
+use crate::wire::{ClearItem, RangeItem, ReadItem, RequestBody, Standing};
 
 /// What the machine wants done. `T` names whoever waits for an outcome.
 #[derive(Debug)]
@@ -19,8 +19,16 @@ pub enum Effect<T> {
     ReadRange((OpId, u8), RangeItem),
     /// Read copies that are kept for absent owners, behind that storage key, and come back with [`crate::machine::Event::Copies`].
     ReadCopies(Option<Vec<u8>>),
-    /// Read these trees of the local store and come back with [`crate::machine::Event::Trees`] and the number.
+    /// Read these trees of the local store, and how it stands there, and come back with [`crate::machine::Event::Trees`] and the number.
     ReadTrees(u64, Vec<TreeId>),
+    /// Read of which partitions members have to be asked for older copies and come back with [`crate::machine::Event::ToClear`] and the number.
+    ReadToClear(u64),
+    /// Note that no member keeps older copies of these partitions.
+    Cleared(Vec<ClearItem>),
+    /// Note how another owner stands in a partition.
+    Heard(TreeId, Standing),
+    /// Note how an exchange with another owner ended.
+    Met(Meeting),
     /// Read what the local store has in a range, in the background, and come back with [`crate::machine::Event::Listed`] and the number.
     List(u64, RangeItem),
     /// Call [`crate::machine::show`] and come back with [`crate::machine::Event::Shown`].

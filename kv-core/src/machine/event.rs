@@ -7,7 +7,7 @@ use crate::replica::{CopiesPage, Minted};
 use crate::storage::{CommitError, Durability};
 use crate::transport::CallError;
 use crate::tree::Tree;
-use crate::wire::{AnswerBody, RangeAnswer, ReadAnswer};
+use crate::wire::{AnswerBody, ClearItem, RangeAnswer, ReadAnswer, Standing};
 
 /// What happens to the machine. `T` names whoever waits for an outcome.
 #[derive(Debug)]
@@ -44,7 +44,11 @@ pub enum Event<T> {
     /// Copies that are kept for absent owners were read.
     Copies(Result<CopiesPage, ErrorKind>),
     /// Trees of the local store were read.
-    Trees(u64, Vec<Tree>),
+    Trees(u64, Vec<(Tree, Standing)>),
+    /// Of which partitions members have to be asked for older copies.
+    ToClear(u64, Vec<ClearItem>),
+    /// The writer has gone through what epochs gave it to do, or has more of it.
+    Turned(bool),
     /// A range of the local store was listed.
     Listed(u64, RangeAnswer),
     /// A round of anti-entropy is to begin now.

@@ -2,7 +2,6 @@ use smallvec::SmallVec;
 
 use crate::command::{Explain, ExplainedReplica, ExplainedVersion, GetAnswer, ReadRepair, ReplicaState};
 use crate::error::{Error, ErrorKind};
-use crate::ids::Epoch;
 use crate::machine::outbox::Outbox;
 use crate::machine::read_quorum::{ReadQuorum, Replica};
 use crate::machine::step::{Collected, HEALING, Step};
@@ -228,12 +227,14 @@ impl GetWork {
         resolution: Resolution,
         outbox: &mut Outbox<'_, T>,
     ) -> GetStep {
+        let read = self.quorum.provenance(&resolution.record);
         let mut waits = 0;
         for (index, (owner, replica)) in self.target.owners.iter().zip(&self.quorum.replicas).enumerate() {
             let is_sound = matches!(replica, Replica::Absent | Replica::Record(_));
             if is_sound && is_behind(replica, &resolution.encoded, &resolution.record) {
                 let (owner, index) = (*owner, index as u8);
-                step.write_repair(&self.target, (owner, index), resolution.encoded.clone(), outbox);
+                let what = (resolution.encoded.clone(), read.clone());
+                step.write_repair(&self.target, (owner, index), what, outbox);
                 waits += 1;
             }
         }
@@ -323,6 +324,7 @@ impl GetWork {
 
     fn send_repairs<T>(&mut self, step: Step<'_>, resolution: &Resolution, outbox: &mut Outbox<'_, T>) {
         self.phase = Phase::Done;
+        let read = self.quorum.provenance(&resolution.record);
         let sources = self.quorum.sources(&self.target.owners);
         for (index, (owner, replica)) in self.target.owners.iter().zip(&self.quorum.replicas).enumerate() {
             let damage = self.damages.get(index).copied().flatten();
@@ -337,6 +339,7 @@ impl GetWork {
                     key: self.target.key.clone(),
                     token: self.target.token,
                     record: resolution.encoded.clone(),
+                    read: read.clone(),
                     heal,
                     stand_in_for: None,
                 };
@@ -344,7 +347,7 @@ impl GetWork {
             } else {
                 let item = WriteItem {
                     bucket: self.target.bucket.id,
-                    epoch: Epoch(0),
+                    read: read.clone(),
                     key: self.target.key.clone(),
                     record: resolution.encoded.to_bytes(),
                     heal,
@@ -398,7 +401,12 @@ impl GetWork {
 fn is_behind(replica: &Replica, merged: &EncodedRecord, record: &Record) -> bool {
     match replica {
         Replica::Absent => !record.is_empty(),
-        Replica::Record(theirs) => theirs != merged || mutants::on(Mutant::RepairsConvergedReplicas),
+        Replica::Record(theirs) if theirs == merged => mutants::on(Mutant::RepairsConvergedReplicas),
+        // Pasts go in each replica's own time.
+        Replica::Record(theirs) => {
+            let names = record.versions().iter().map(|version| version.dot);
+            theirs.dots().map_or(true, |dots| !names.eq(dots))
+        }
         Replica::Recovering(..) | Replica::Damaged(_) => true,
         Replica::NotAsked | Replica::Waiting | Replica::Failed(_) => false,
     }

@@ -3,8 +3,9 @@ use crate::error::{Error, ErrorKind};
 use crate::machine::PreparedGet;
 use crate::machine::resolve::values;
 use crate::record::Record;
-use crate::replica::read_cell;
+use crate::replica::{Epochs, read_cell};
 use crate::storage::Storage;
+use crate::tree::LeafId;
 use crate::view::View;
 
 /// Serves a get that needs a single replica from the local store, where the call is made and without the machine; `None` if the get needs
@@ -12,11 +13,16 @@ use crate::view::View;
 pub fn local_get(
     view: &View,
     store: &dyn Storage,
+    epochs: &Epochs,
     get: &PreparedGet,
     buffer: &mut Vec<u8>,
 ) -> Option<Result<GetAnswer, Error>> {
     let target = &get.target;
     if get.needed != 1 || get.explain || !target.owners.contains(&view.node()) {
+        return None;
+    }
+    let tree = LeafId::of(target.bucket.id, target.token, view.layout.partitioning()).tree;
+    if epochs.is_recovering(tree) {
         return None;
     }
     let bucket = &target.bucket;

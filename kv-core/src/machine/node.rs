@@ -175,6 +175,8 @@ impl<T> NodeMachine<T> {
             }
             Event::Answer { token, result, .. } => self.answer(at, token, result, &mut outbox),
             Event::Copies(page) => self.delivery.copies(at, page, &mut outbox),
+            Event::ToClear(step, items) => self.anti_entropy.begin_clearing(at, (step, items), &mut outbox),
+            Event::Turned(has_work) => self.anti_entropy.turned(now, has_work),
             Event::Trees(step, trees) => self.anti_entropy.trees(at, (step, trees), &mut outbox),
             Event::Listed(step, answer) => self.listed(at, step, answer, &mut outbox),
             Event::Repair(ticket) => self.start_repair(ticket, at, &mut outbox),

@@ -30,6 +30,8 @@ pub struct Target {
     pub owners: SmallVec<[NodeId; 4]>,
     /// Whether nodes that stand in for absent owners count.
     pub is_sloppy: bool,
+    /// Whether replicas are asked for what they have, and not for their votes.
+    pub repairs: bool,
     /// What the operation belongs to, if that is followed.
     pub trace: TraceId,
 }
@@ -255,6 +257,7 @@ pub(super) fn get_to_repair(
 ) -> PreparedGet {
     let mut target = target_at(view, bucket, token, key);
     target.is_sloppy = false;
+    target.repairs = pair.is_some();
     let is_partial = pair.is_some();
     if let Some(pair) = pair {
         target.owners = SmallVec::from_slice(&pair);
@@ -413,7 +416,15 @@ fn target(view: &View, bucket: &Arc<Bucket>, key: Key, mode: Option<QuorumMode>)
 
 fn target_at(view: &View, bucket: &Arc<Bucket>, token: Token, key: Key) -> Target {
     let owners = SmallVec::from_slice(view.owners(bucket, token));
-    Target { bucket: Arc::clone(bucket), key, token, owners, is_sloppy: false, trace: TraceId::NONE }
+    Target {
+        bucket: Arc::clone(bucket),
+        key,
+        token,
+        owners,
+        is_sloppy: false,
+        repairs: false,
+        trace: TraceId::NONE,
+    }
 }
 
 fn needed(quorum: Quorum, name: &str, bucket: &Bucket, owners: usize) -> Result<usize, Error> {

@@ -3,10 +3,10 @@ mod handing;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::causality::{Context, ContextToken, Dot, Stamp};
+use crate::causality::{Context, ContextToken, Dot};
 use crate::command::{Decision, Explain, PutApplied, PutResult, WriteOptions};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Epoch, Incarnation, NodeId};
+use crate::ids::{Incarnation, NodeId};
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::Basis;
 use crate::machine::read_quorum::ReadQuorum;
@@ -14,8 +14,8 @@ use crate::machine::step::{Collected, DOUBTFUL, GONE, Step};
 use crate::machine::write_quorum::{Progress, WriteQuorum};
 use crate::machine::{Effect, PreparedPut, Resolution, ResolveRequest, Target};
 use crate::mutants::{self, Mutant};
-use crate::record::EncodedRecord;
-use crate::replica::{Mint, Mutation};
+use crate::record::{EncodedRecord, Provenance};
+use crate::replica::{Mint, MintedRecord, Mutation};
 use crate::storage::Durability;
 use crate::transport::CallError;
 use crate::view::View;
@@ -32,7 +32,7 @@ pub(super) struct PutWork {
     context: Context,
     written: Option<(Dot, ContextToken)>,
     /// What is sent, once it is made.
-    record: Option<EncodedRecord>,
+    record: Option<(EncodedRecord, Provenance)>,
     quorum: WriteQuorum,
     /// Answers of stand-ins that counted in the read of an overwrite.
     stand_ins_read: u8,
@@ -231,13 +231,13 @@ impl PutWork {
     pub(super) fn minted<T>(
         &mut self,
         step: Step<'_>,
-        result: Result<(Dot, Stamp, EncodedRecord), Error>,
+        result: Result<MintedRecord, Error>,
         outbox: &mut Outbox<'_, T>,
     ) -> PutStep {
         if !matches!(self.phase, Phase::Minting) {
             return PutStep::Wait;
         }
-        let (dot, stamp, record) = match result {
+        let MintedRecord { dot, stamp, record, read } = match result {
             Ok(made) => made,
             Err(error) => return self.end(PutResult::NotApplied(error)),
         };
@@ -251,7 +251,7 @@ impl PutWork {
         }
         let sealed = context.seal(step.view.secret(), self.target.bucket.id, &self.target.key);
         self.written = Some((dot, sealed));
-        self.record = Some(record);
+        self.record = Some((record, read));
         self.phase = Phase::Writing;
         self.send(step, outbox)
     }
@@ -440,10 +440,14 @@ impl PutWork {
     }
 }
 
-fn write_item(target: &Target, record: &EncodedRecord, stand_in_for: Option<NodeId>) -> WriteItem {
+fn write_item(
+    target: &Target,
+    (record, read): &(EncodedRecord, Provenance),
+    stand_in_for: Option<NodeId>,
+) -> WriteItem {
     WriteItem {
         bucket: target.bucket.id,
-        epoch: Epoch(0),
+        read: read.clone(),
         key: target.key.clone(),
         record: record.to_bytes(),
         heal: None,

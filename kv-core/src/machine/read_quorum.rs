@@ -1,10 +1,10 @@
 use smallvec::SmallVec;
 
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
-use crate::ids::NodeId;
+use crate::ids::{Epoch, NodeId};
 use crate::machine::Target;
 use crate::mutants::{self, Mutant};
-use crate::record::EncodedRecord;
+use crate::record::{EncodedRecord, Provenance, Record, Sinces, Version};
 use crate::transport::CallError;
 use crate::wire::{ReadAnswer, Source};
 
@@ -15,6 +15,8 @@ pub(super) struct ReadQuorum {
     /// The owners, and behind them the stand-ins.
     pub(super) replicas: SmallVec<[Replica; 4]>,
     stand_ins: SmallVec<[NodeId; 2]>,
+    /// In which epoch each of them read what it answered with; none before it has.
+    origins: SmallVec<[Provenance; 4]>,
 }
 
 /// What is known of one owner.
@@ -50,6 +52,7 @@ impl ReadQuorum {
             needed,
             replicas: SmallVec::from_elem(Replica::NotAsked, owners),
             stand_ins: SmallVec::new(),
+            origins: SmallVec::from_elem(Provenance::default(), owners),
         }
     }
 
@@ -87,6 +90,7 @@ impl ReadQuorum {
     pub(super) fn add_stand_in(&mut self, node: NodeId) -> u8 {
         self.stand_ins.push(node);
         self.replicas.push(Replica::Waiting);
+        self.origins.push(Provenance::default());
         (self.replicas.len() - 1) as u8
     }
 
@@ -127,6 +131,7 @@ impl ReadQuorum {
     /// Takes an answer in. A second answer of the same owner changes nothing.
     pub(super) fn answer(&mut self, index: u8, answer: ReadAnswer, local: Option<u8>, target: &Target) {
         let unchanged = local.and_then(|local| self.record(local)).cloned();
+        let mut origin = None;
         let Some(replica) = self.replicas.get_mut(usize::from(index)) else { return };
         if *replica != Replica::Waiting {
             return;
@@ -138,13 +143,55 @@ impl ReadQuorum {
             ReadAnswer::Unchanged => {
                 unchanged.map_or(Replica::Failed(ErrorKind::InvalidFrame), Replica::Record)
             }
-            ReadAnswer::Record(bytes) => check(bytes).map_or(garbled, Replica::Record),
-            ReadAnswer::Recovering(damage, bytes) => {
+            ReadAnswer::Record(read, bytes) => {
+                origin = Some(read);
+                check(bytes).map_or(garbled, Replica::Record)
+            }
+            ReadAnswer::Recovering(damage, read, bytes) => {
+                origin = Some(read);
                 check(bytes).map_or(garbled, |record| Replica::Recovering(damage, record))
             }
             ReadAnswer::Damaged(damage) => Replica::Damaged(damage),
             ReadAnswer::Refused(kind) => Replica::Failed(kind),
         };
+        if let (Some(origin), Some(place)) = (origin, self.origins.get_mut(usize::from(index))) {
+            *place = origin;
+        }
+        self.refuse_those_behind();
+    }
+
+    /// What replicas hold that are more than one epoch apart is not put together: those behind were lost or restored (`docs/epochs.md`, rule 13).
+    fn refuse_those_behind(&mut self) {
+        let latest = self.origins.iter().map(|origin| origin.epoch).max().unwrap_or_default();
+        for (replica, origin) in self.replicas.iter_mut().zip(&self.origins) {
+            let is_behind = origin.epoch != Epoch::NONE && origin.epoch.plus(2) <= latest;
+            if is_behind && matches!(replica, Replica::Record(_) | Replica::Recovering(..)) {
+                *replica = Replica::Failed(ErrorKind::StaleEpoch);
+            }
+        }
+    }
+
+    /// In which epoch a record counts as read that was merged from all answers, and since when its versions are held by anybody.
+    pub(super) fn provenance(&self, merged: &Record) -> Provenance {
+        let held = |replica: &Replica| match replica {
+            Replica::Record(record) | Replica::Recovering(_, record) => record.decode().ok(),
+            _ => None,
+        };
+        let sources: SmallVec<[(&Provenance, Record); 4]> = self
+            .origins
+            .iter()
+            .zip(&self.replicas)
+            .filter_map(|(origin, replica)| Some((origin, held(replica)?)))
+            .filter(|(origin, _)| origin.epoch != Epoch::NONE)
+            .collect();
+        let epoch = sources.iter().map(|(origin, _)| origin.epoch).min().unwrap_or_default();
+        let since = |version: &Version| {
+            let known = sources.iter().filter_map(|(origin, record)| {
+                origin.sinces.of(record).find(|(theirs, _)| theirs.dot == version.dot)?.1
+            });
+            known.min()
+        };
+        Provenance { epoch, sinces: Sinces::new(merged, since) }
     }
 
     /// Takes note that an owner answered in another way.

@@ -2,7 +2,7 @@ use smallvec::SmallVec;
 
 use crate::command::{GetAnswer, ScanAnswer, ScanEntry, ScanPosition};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{Epoch, Token, TraceId};
+use crate::ids::{Token, TraceId};
 use crate::key::Key;
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::get_in_scan;
@@ -99,7 +99,7 @@ impl ScanWork {
         let Some(owner) = self.scan.owners.get(usize::from(index)) else { return };
         let item = RangeItem {
             bucket: self.scan.bucket.id,
-            epoch: Epoch(0),
+            repairs: false,
             from: self.scan.from.clone(),
             last: self.scan.last,
             prefix: self.scan.prefix.clone(),

@@ -1,10 +1,10 @@
 use smallvec::SmallVec;
 
-use crate::ids::{Epoch, NodeId, OpId};
+use crate::ids::{NodeId, OpId};
 use crate::machine::Target;
 use crate::machine::outbox::Outbox;
 use crate::machine::read_quorum::ReadQuorum;
-use crate::record::EncodedRecord;
+use crate::record::{EncodedRecord, Provenance};
 use crate::replica::Merge;
 use crate::time::Now;
 use crate::view::View;
@@ -191,18 +191,19 @@ impl Step<'_> {
         &self,
         target: &Target,
         (owner, index): (NodeId, u8),
-        record: EncodedRecord,
+        (record, read): (EncodedRecord, Provenance),
         outbox: &mut Outbox<'_, T>,
     ) {
         if owner == self.view.node() {
             let (bucket, key) = (target.bucket.clone(), target.key.clone());
-            let merge = Merge { bucket, key, token: target.token, record, heal: None, stand_in_for: None };
+            let merge =
+                Merge { bucket, key, token: target.token, record, read, heal: None, stand_in_for: None };
             outbox.repair_own(self.op, merge);
             return;
         }
         let (bucket, key) = (target.bucket.id, target.key.clone());
         let record = record.into_bytes();
-        let item = WriteItem { bucket, epoch: Epoch(0), key, record, heal: None, stand_in_for: None };
+        let item = WriteItem { bucket, read, key, record, heal: None, stand_in_for: None };
         outbox.write_repair(owner, self.op, index, item, self.timeout_us());
     }
 
@@ -215,5 +216,6 @@ impl Step<'_> {
 }
 
 fn read_item(target: &Target, unless: Option<u64>) -> ReadItem {
-    ReadItem { bucket: target.bucket.id, epoch: Epoch(0), key: target.key.clone(), unless, stand_in: false }
+    let (bucket, key) = (target.bucket.id, target.key.clone());
+    ReadItem { bucket, key, unless, stand_in: false, repairs: target.repairs }
 }

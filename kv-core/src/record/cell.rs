@@ -3,17 +3,18 @@ use thiserror::Error;
 
 use crate::causality::{Actor, Dot};
 use crate::codec::{DecodeError, Reader, put_varint};
-use crate::ids::{BucketId, NodeId};
+use crate::ids::{BucketId, Epoch, NodeId};
 use crate::key::Key;
 use crate::mutants::{self, Mutant};
 use crate::record::encoding::{decode_checked, decode_dot, dots_checked, encode_dot, keyed_digest};
-use crate::record::{EncodedRecord, Record, RecordError};
+use crate::record::{EncodedRecord, Record, RecordError, Sinces};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 9;
 
 const HAS_OWN: u8 = 1;
 const IS_RECOVERING: u8 = 2;
+const HAS_SINCES: u8 = 4;
 
 /// What a store keeps under a key: the record, and beside it what is this store's alone and never replicated.
 ///
@@ -25,6 +26,8 @@ pub struct Cell {
     pub own: Option<OwnActor>,
     /// Set while the record is incomplete because an earlier one was damaged.
     pub recovering: Option<RecoveringMark>,
+    /// Since when versions are held here.
+    pub sinces: Sinces,
     /// The record.
     pub record: EncodedRecord,
 }
@@ -80,6 +83,11 @@ impl RecoveringMark {
         self.damage
     }
 
+    /// Whom the record was merged with, and whether each was not recovering itself.
+    pub fn merged(&self) -> &[(NodeId, bool)] {
+        &self.merged
+    }
+
     /// Notes that the record was merged with what `node` holds; `complete` if that node's own record was not recovering.
     pub fn merged_with(&mut self, node: NodeId, complete: bool) {
         match self.merged.binary_search_by_key(&node, |(node, _)| *node) {
@@ -133,7 +141,8 @@ impl Cell {
 
     fn encode_local(&self, out: &mut SmallVec<[u8; 64]>) {
         let flags = if self.own.is_some() { HAS_OWN } else { 0 }
-            | if self.recovering.is_some() { IS_RECOVERING } else { 0 };
+            | if self.recovering.is_some() { IS_RECOVERING } else { 0 }
+            | if self.sinces.entries().is_empty() { 0 } else { HAS_SINCES };
         let mut bytes = Vec::with_capacity(24);
         if let Some(own) = self.own {
             encode_dot(&mut bytes, Dot { actor: own.actor, counter: own.counter });
@@ -144,6 +153,12 @@ impl Cell {
             for (node, complete) in &mark.merged {
                 put_varint(&mut bytes, node.0);
                 bytes.push(u8::from(*complete));
+            }
+        }
+        if !self.sinces.entries().is_empty() {
+            put_varint(&mut bytes, self.sinces.entries().len() as u64);
+            for since in self.sinces.entries() {
+                put_varint(&mut bytes, since.0);
             }
         }
         out.push(flags);
@@ -158,6 +173,8 @@ pub struct CellView<'a> {
     pub own: Option<OwnActor>,
     /// Set while the record is incomplete because an earlier one was damaged.
     pub recovering: Option<RecoveringMark>,
+    /// Since when versions are held here.
+    pub sinces: Sinces,
     /// The record's digest.
     pub digest: u64,
     record: &'a [u8],
@@ -189,8 +206,8 @@ impl<'a> CellView<'a> {
         if stored != checksum(storage_key, front, digest) && !mutants::on(Mutant::ChecksumIsIgnored) {
             return Err(CellError::Checksum);
         }
-        let (own, recovering) = decode_local(local)?;
-        Ok(CellView { own, recovering, digest, record })
+        let (own, recovering, sinces) = decode_local(local)?;
+        Ok(CellView { own, recovering, sinces, digest, record })
     }
 
     /// A copy of the record.
@@ -218,14 +235,18 @@ impl<'a> CellView<'a> {
 
     /// A copy of the cell.
     pub fn to_cell(&self) -> Cell {
-        Cell { own: self.own, recovering: self.recovering.clone(), record: self.record() }
+        let (recovering, sinces) = (self.recovering.clone(), self.sinces.clone());
+        Cell { own: self.own, recovering, sinces, record: self.record() }
     }
 }
 
-fn decode_local(local: &[u8]) -> Result<(Option<OwnActor>, Option<RecoveringMark>), CellError> {
+/// What stands beside a record.
+type Local = (Option<OwnActor>, Option<RecoveringMark>, Sinces);
+
+fn decode_local(local: &[u8]) -> Result<Local, CellError> {
     let mut reader = Reader::new(local);
     let flags = reader.byte()?;
-    if flags & !(HAS_OWN | IS_RECOVERING) != 0 {
+    if flags & !(HAS_OWN | IS_RECOVERING | HAS_SINCES) != 0 {
         return Err(reader.error("unknown flags").into());
     }
     let own = if flags & HAS_OWN != 0 {
@@ -244,7 +265,18 @@ fn decode_local(local: &[u8]) -> Result<(Option<OwnActor>, Option<RecoveringMark
     } else {
         None
     };
-    if reader.is_empty() { Ok((own, recovering)) } else { Err(reader.error("bytes left over").into()) }
+    let mut sinces = Vec::new();
+    if flags & HAS_SINCES != 0 {
+        for _ in 0..reader.count(1)? {
+            sinces.push(Epoch(reader.varint()?));
+        }
+    }
+    let sinces = Sinces::from_entries(sinces);
+    if reader.is_empty() {
+        Ok((own, recovering, sinces))
+    } else {
+        Err(reader.error("bytes left over").into())
+    }
 }
 
 fn checksum(storage_key: &[u8], front: &[u8], record_digest: u64) -> u64 {

@@ -2,10 +2,12 @@
 
 mod cell;
 mod encoding;
+mod provenance;
 mod value;
 mod version;
 
 pub use cell::{Cell, CellError, CellView, OwnActor, RecoveringMark, damage_number};
 pub use encoding::{EncodedRecord, RecordError};
+pub use provenance::{Provenance, Sinces};
 pub use value::Record;
 pub use version::{Expiry, Version, WriteId};

@@ -20,7 +20,7 @@ pub struct Version {
     pub value: Option<Bytes>,
 }
 
-/// When a version expires. Carried and ordered; acted on once expiry exists.
+/// When a version expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Expiry {
     /// Milliseconds since 1970.
@@ -38,6 +38,16 @@ impl Version {
     /// The stamp by which the expiry is ordered.
     pub fn expiry_stamp(&self) -> Stamp {
         self.expiry.map_or(self.stamp, |expiry| expiry.stamp)
+    }
+
+    /// Whether something of the version goes some time: a tombstone, a value that expires, or the past of a value.
+    pub fn ages(&self) -> bool {
+        self.value.is_none() || self.expiry.is_some() || !self.past.is_empty()
+    }
+
+    /// Whether the version itself goes some time: a tombstone, or a value that expires.
+    pub fn is_mortal(&self) -> bool {
+        self.value.is_none() || self.expiry.is_some()
     }
 
     /// Whether the version is a tombstone.

@@ -1,16 +1,20 @@
 use crate::causality::Stamp;
 use crate::error::{Error, ErrorKind};
-use crate::ids::{BucketId, NodeId, OpId, Token};
-use crate::key::{Key, StorageKey};
+use crate::ids::{BucketId, Epoch, NodeId, OpId, Token};
+use crate::key::{Key, StandInName, StorageKey};
 use crate::mutants::{self, Mutant};
+use crate::replica::copies::has_older;
+use crate::replica::epochs::EpochChanges;
 use crate::replica::held::Held;
 use crate::replica::leftover::bucket_of;
 use crate::replica::meta::Meta;
+use crate::replica::place::Place;
+use crate::replica::sweep::{Swept, sweep};
 use crate::replica::trees::{TreeChanges, count};
 use crate::replica::{Ledger, MergeGroup, Minted, Mutation};
 use crate::storage::{Batch, CommitError, Durability, Storage};
 use crate::time::Now;
-use crate::tree::LeafCount;
+use crate::tree::{LeafCount, LeafId, TreeId};
 use crate::view::View;
 use crate::wire::WriteAnswer;
 
@@ -36,6 +40,12 @@ pub struct Applied<T> {
     copies_changed: Vec<(NodeId, u64, u64)>,
     /// What becomes of the trees.
     trees: TreeChanges,
+    /// What becomes of the epochs.
+    epochs: EpochChanges,
+    /// Leaves that were looked through for what is due, and whether something is left that will be.
+    swept: Vec<(LeafId, bool)>,
+    /// Who is told whether older copies are kept.
+    promises: Vec<(T, Vec<bool>)>,
     /// Who is told of leaves that were counted.
     counts: Vec<(T, Vec<LeafCount>)>,
 }
@@ -49,12 +59,16 @@ pub struct Finished<T> {
     pub replies: Vec<(T, Vec<WriteAnswer>)>,
     /// What leaves were counted to, for those that wanted to know.
     pub counts: Vec<(T, Vec<LeafCount>)>,
+    /// Whether there are no older copies of partitions, for those that asked.
+    pub promises: Vec<(T, Vec<bool>)>,
+    /// Whether epochs gave the writer something to do that is not done yet: [`Mutation::Turn`] goes on with it.
+    pub has_work: bool,
 }
 
 impl<T> Applied<T> {
     /// What to say when the commit of the batch has ended with `result`.
-    pub fn finish(self, result: &Result<(), CommitError>, ledger: &mut Ledger) -> Finished<T> {
-        let mut replies = self.replies;
+    pub fn finish(mut self, result: &Result<(), CommitError>, ledger: &mut Ledger) -> Finished<T> {
+        let mut replies = std::mem::take(&mut self.replies);
         let minter = &mut ledger.minter;
         match result {
             Ok(()) => {
@@ -66,7 +80,11 @@ impl<T> Applied<T> {
                 for (owner, before, after) in self.copies_changed {
                     ledger.stand_ins.changed(owner, before, after);
                 }
-                ledger.trees.commit(self.trees);
+                ledger.partitions.trees.commit(self.trees);
+                ledger.partitions.epochs.commit(self.epochs);
+                for (leaf, is_left) in self.swept {
+                    ledger.partitions.epochs.swept(leaf, is_left);
+                }
                 if let Some(lease) = self.lease {
                     minter.clock().lease_stored(lease);
                 }
@@ -74,6 +92,9 @@ impl<T> Applied<T> {
             Err(_) if mutants::on(Mutant::FailedCommitCountsAsCommit) => minter.commit_failed(),
             Err(error) => {
                 minter.commit_failed();
+                ledger.partitions.epochs.not_written(self.epochs);
+                // What was promised is kept although it is not stored; nobody is told that it is.
+                self.promises.iter_mut().for_each(|(_, clear)| clear.clear());
                 let failed = match error {
                     CommitError::NotWritten(_) => WriteAnswer::Refused(ErrorKind::NotWritten),
                     CommitError::Unknown(_) => WriteAnswer::Unknown,
@@ -85,12 +106,13 @@ impl<T> Applied<T> {
                 }
             }
         }
-        Finished { ops: self.ops, replies, counts: self.counts }
+        let has_work = ledger.partitions.epochs.has_work();
+        Finished { ops: self.ops, replies, counts: self.counts, promises: self.promises, has_work }
     }
 }
 
-/// A key, in the order of storage keys: the owner for which it is kept, if it is a copy; bucket, token and key.
-type Name<'a> = (Option<NodeId>, BucketId, Token, &'a Key);
+/// A key, in the order of storage keys: the owner for which it is kept, if it is a copy; bucket, token, the epoch of a copy, and key.
+type Name<'a> = (Option<NodeId>, BucketId, Token, Epoch, &'a Key);
 
 /// What the batch in the making holds under the keys that a list of mutations touches.
 struct Slots {
@@ -121,16 +143,35 @@ pub fn apply<T>(
         lease: None,
         copies_changed: Vec::new(),
         trees: TreeChanges::default(),
+        epochs: EpochChanges::default(),
+        swept: Vec::new(),
+        promises: Vec::new(),
         counts: Vec::new(),
     };
     let is_full = ledger.stand_ins.bytes() >= view.limits.stand_in_bytes_max;
     let minter = &mut ledger.minter;
-    let mut slots = match Slots::read(view, store, &mutations) {
+    let epochs = &ledger.partitions.epochs;
+    let place = Place { view, epochs, now };
+    for mutation in &mutations {
+        if let Mutation::Promise { items, .. } = mutation {
+            // Before anything that is older can be taken.
+            items.iter().for_each(|item| epochs.promise(item.tree, item.epoch));
+        }
+    }
+    let swept = match mutations.iter().any(|mutation| matches!(mutation, Mutation::Turn)) {
+        true => sweep(view, store, epochs),
+        false => Ok(Vec::new()),
+    };
+    let slots = swept.map_err(Error::from).and_then(|swept| {
+        let slots = Slots::read(&place, store, &mutations, &swept)?;
+        Ok((slots, swept))
+    });
+    let (mut slots, swept) = match slots {
         Ok(slots) => slots,
         Err(error) => return refuse(applied, mutations, &error),
     };
     let lease = minter.clock().lease_needed(now.wall_ms);
-    let mut checkpoint_trees = 0;
+    let (mut checkpoint_trees, mut turns) = (0, false);
     for mutation in mutations {
         match mutation {
             Mutation::Mint(mint) => {
@@ -138,13 +179,14 @@ pub fn apply<T>(
                 let held = slots.next();
                 let result = known(view, mint.bucket.id)
                     .and_then(|()| has_room(is_full, mint.stand_in_for).map_err(full))
-                    .and_then(|()| held?.mint(view, &mint, minter, now));
+                    .and_then(|()| place.age_of_mint(&mint))
+                    .and_then(|age| held?.mint(view, &mint, minter, age));
                 if result.is_ok() {
                     applied.ops.push(mint.op);
                 }
                 applied.minted.push(Minted { op: mint.op, result });
             }
-            Mutation::Merge(group) => applied.merge(view, is_full, &mut slots, group),
+            Mutation::Merge(group) => applied.merge(&place, is_full, &mut slots, group),
             Mutation::Release(copies) => {
                 for copy in copies {
                     if let Ok(held) = slots.next() {
@@ -154,13 +196,21 @@ pub fn apply<T>(
             }
             Mutation::Count { leaves, reply } => {
                 let counts = leaves.into_iter().filter_map(|leaf| {
-                    let expected = ledger.trees.tree(leaf.tree).sum(leaf.leaf);
+                    let expected = ledger.partitions.trees.tree(leaf.tree).sum(leaf.leaf);
                     Some(LeafCount { expected, ..count(view, store, leaf).ok()? })
                 });
                 let counts: Vec<LeafCount> = counts.collect();
                 applied.trees.counted.extend_from_slice(&counts);
                 applied.counts.extend(reply.map(|reply| (reply, counts)));
             }
+            Mutation::Promise { items, reply } => {
+                let stand_ins = &ledger.stand_ins;
+                let is_clear = |item: &crate::wire::ClearItem| {
+                    has_older(view, store, stand_ins, (item.tree, item.epoch)).is_ok_and(|older| !older)
+                };
+                applied.promises.push((reply, items.iter().map(is_clear).collect()));
+            }
+            Mutation::Turn => turns = true,
             Mutation::Checkpoint { trees_max } => checkpoint_trees = trees_max.max(checkpoint_trees),
             Mutation::Meta { name, value, reply } => {
                 applied.durability = Durability::Synced;
@@ -173,32 +223,51 @@ pub fn apply<T>(
                 if !range.is_empty() && !is_live {
                     applied.batch.delete_range(&range.start, &range.end);
                     if let Some(bucket) = bucket_of(&range.start) {
-                        ledger.trees.forget(bucket, &mut applied.trees);
+                        ledger.partitions.trees.forget(bucket, &mut applied.trees);
                     }
                 }
                 applied.replies.push((reply, vec![WriteAnswer::Committed(Durability::Synced)]));
             }
         }
     }
+    for Swept { leaf, keys, is_left } in &swept {
+        let mut is_left = *is_left;
+        for (_, key) in keys {
+            let age = place.age(leaf.tree);
+            if let Ok(held) = slots.next() {
+                is_left |= held.reap(age, (leaf.tree.bucket, key));
+            }
+        }
+        applied.swept.push((*leaf, is_left));
+    }
     let mut scratch = Vec::new();
     for (storage_key, held) in slots.keys.iter().zip(&slots.held) {
         if let Some(held) = held {
             let written = held.store(storage_key, &mut applied.batch, &mut scratch);
             applied.discarded += held.discarded;
-            applied.trees.changes.extend(held.leaf_change(view, storage_key));
-            if let (Some((before, after)), Some((owner, ..))) =
+            let change = held.leaf_change(view, storage_key);
+            if let Some(change) = change.filter(|_| held.ages) {
+                epochs.age(change.leaf.tree);
+            }
+            applied.trees.changes.extend(change);
+            if let (Some((before, after)), Some(StandInName { owner, .. })) =
                 (written, StorageKey::parse_stand_in(storage_key.as_bytes()))
             {
                 applied.copies_changed.push((owner, before, after));
             }
         }
     }
+    if turns {
+        begin_anew(&place, &mut applied);
+        epochs.turn(view, &mut applied.epochs, &mut applied.batch);
+    }
+    epochs.store(&mut applied.epochs, &mut applied.batch);
     if store.capabilities().durable {
         applied.achieved = applied.durability;
-        ledger.trees.mark(&mut applied.trees, &mut applied.batch);
+        ledger.partitions.trees.mark(&mut applied.trees, &mut applied.batch);
         let is_live = |bucket| view.table().has(bucket);
         let what = (checkpoint_trees, &mut applied.trees);
-        ledger.trees.checkpoint(store, is_live, what, &mut applied.batch);
+        ledger.partitions.trees.checkpoint(store, is_live, what, &mut applied.batch);
     }
     if let Some(ceiling) = lease.filter(|_| !applied.minted.is_empty()) {
         Meta::put_ceiling(&mut applied.batch, ceiling);
@@ -207,16 +276,36 @@ pub fn apply<T>(
     applied
 }
 
+/// Empties the partitions in which this replica is too far behind the others.
+fn begin_anew<T>(place: &Place<'_>, applied: &mut Applied<T>) {
+    let partitioning = place.view.layout.partitioning();
+    let touched = |tree: TreeId| applied.trees.changes.iter().any(|change| change.leaf.tree == tree);
+    // What the batch itself writes to waits for the next.
+    let behind: Vec<_> = place.epochs.behind().into_iter().filter(|(tree, _)| !touched(*tree)).collect();
+    for (tree, _) in &behind {
+        if mutants::on(Mutant::FarBehindMerges) {
+            continue;
+        }
+        let first = partitioning.first_token(tree.partition);
+        let (_, last) = LeafId { tree: *tree, leaf: crate::tree::LEAVES as u8 - 1 }.tokens(partitioning);
+        let start = StorageKey::new(tree.bucket, first, b"");
+        applied.batch.delete_range(start.as_bytes(), &StorageKey::end_of(tree.bucket, last));
+        applied.trees.emptied.push(*tree);
+    }
+    place.epochs.begin_anew(behind, &mut applied.epochs, &mut applied.batch);
+}
+
 impl<T> Applied<T> {
-    fn merge(&mut self, view: &View, is_full: bool, slots: &mut Slots, group: MergeGroup<T>) {
+    fn merge(&mut self, place: &Place<'_>, is_full: bool, slots: &mut Slots, group: MergeGroup<T>) {
         let mut answers = Vec::with_capacity(group.items.len());
         for item in &group.items {
             let merged = item.as_ref().map_err(|kind| *kind).and_then(|merge| {
                 self.durability = self.durability.max(merge.bucket.properties.durability);
                 let held = slots.next();
-                known(view, merge.bucket.id).map_err(|error| error.kind())?;
+                known(place.view, merge.bucket.id).map_err(|error| error.kind())?;
                 has_room(is_full, merge.stand_in_for)?;
-                held.map_err(|error| error.kind())?.merge(view, merge)
+                let age = place.check_epoch(merge)?;
+                held.map_err(|error| error.kind())?.merge(place.view, merge, age)
             });
             answers.push(match merged {
                 // How durably is known when the whole batch is.
@@ -234,29 +323,45 @@ impl<T> Applied<T> {
 }
 
 impl Slots {
-    fn read<T>(view: &View, store: &dyn Storage, mutations: &[Mutation<T>]) -> Result<Self, Error> {
+    fn read<T>(
+        place: &Place<'_>,
+        store: &dyn Storage,
+        mutations: &[Mutation<T>],
+        swept: &[Swept],
+    ) -> Result<Self, Error> {
         let mut keys: Vec<(Name<'_>, usize)> = Vec::with_capacity(mutations.len());
         for mutation in mutations {
             match mutation {
                 Mutation::Mint(mint) => {
-                    let name = (mint.stand_in_for, mint.bucket.id, mint.token, &mint.key);
+                    let epoch = mint.stand_in_for.and_then(|_| place.age_of_mint(mint).ok());
+                    let epoch = epoch.map_or(Epoch::NONE, |age| age.epoch);
+                    let name = (mint.stand_in_for, mint.bucket.id, mint.token, epoch, &mint.key);
                     keys.push((name, keys.len()));
                 }
                 Mutation::Merge(group) => {
                     for merge in group.items.iter().flatten() {
-                        let name = (merge.stand_in_for, merge.bucket.id, merge.token, &merge.key);
+                        let epoch = merge.stand_in_for.map_or(Epoch::NONE, |_| merge.read.epoch);
+                        let name = (merge.stand_in_for, merge.bucket.id, merge.token, epoch, &merge.key);
                         keys.push((name, keys.len()));
                     }
                 }
                 Mutation::Release(copies) => {
                     for copy in copies {
-                        keys.push(((Some(copy.owner), copy.bucket, copy.token, &copy.key), keys.len()));
+                        let at = (copy.token, copy.read.epoch);
+                        keys.push(((Some(copy.owner), copy.bucket, at.0, at.1, &copy.key), keys.len()));
                     }
                 }
                 Mutation::Count { .. }
+                | Mutation::Promise { .. }
+                | Mutation::Turn
                 | Mutation::Checkpoint { .. }
                 | Mutation::Meta { .. }
                 | Mutation::Remove { .. } => {}
+            }
+        }
+        for Swept { leaf, keys: due, .. } in swept {
+            for (token, key) in due {
+                keys.push(((None, leaf.tree.bucket, *token, Epoch::NONE, key), keys.len()));
             }
         }
         // The order of storage keys.
@@ -273,18 +378,18 @@ impl Slots {
         }
         let keys: Vec<StorageKey> = names
             .iter()
-            .map(|(owner, bucket, token, key)| match owner {
+            .map(|(owner, bucket, token, epoch, key)| match owner {
                 None => StorageKey::new(*bucket, *token, key.as_bytes()),
-                Some(owner) => StorageKey::stand_in(*owner, *bucket, *token, key.as_bytes()),
+                Some(owner) => StorageKey::stand_in(*owner, *bucket, *token, *epoch, key.as_bytes()),
             })
             .collect();
         let borrowed: Vec<&[u8]> = keys.iter().map(StorageKey::as_bytes).collect();
         let mut held: Vec<Option<Held>> = keys.iter().map(|_| None).collect();
         store.get_many(&borrowed, &mut |index, bytes| {
-            if let (Some(slot), Some(storage_key), Some((_, bucket, _, key))) =
+            if let (Some(slot), Some(storage_key), Some((_, bucket, _, _, key))) =
                 (held.get_mut(index), keys.get(index), names.get(index))
             {
-                *slot = Some(Held::read(view, bytes, storage_key, (*bucket, key)));
+                *slot = Some(Held::read(place.view, bytes, storage_key, (*bucket, key)));
             }
         })?;
         Ok(Slots { keys, held, places: places.into_iter() })
@@ -327,10 +432,12 @@ fn refuse<T>(mut applied: Applied<T>, mutations: Vec<Mutation<T>>, error: &Error
             Mutation::Meta { reply, .. } | Mutation::Remove { reply, .. } => {
                 applied.replies.push((reply, vec![WriteAnswer::Refused(error.kind())]));
             }
+            Mutation::Promise { reply, .. } => applied.promises.push((reply, Vec::new())),
             Mutation::Count { reply: Some(reply), .. } => applied.counts.push((reply, Vec::new())),
             Mutation::Merge(_)
             | Mutation::Release(_)
             | Mutation::Count { .. }
+            | Mutation::Turn
             | Mutation::Checkpoint { .. } => {}
         }
     }

@@ -1,9 +1,11 @@
 use crate::error::ErrorKind;
-use crate::ids::{BucketId, NodeId, Token};
-use crate::key::{Key, StorageKey};
-use crate::record::{CellView, EncodedRecord, Record};
+use crate::ids::{BucketId, Epoch, NodeId, Token};
+use crate::key::{Key, StandInName, StorageKey};
+use crate::record::{CellView, EncodedRecord, Provenance, Record, Sinces};
 use crate::replica::StandIns;
 use crate::storage::{Page, ScanRange, Storage, StorageError};
+use crate::tree::TreeId;
+use crate::view::View;
 use crate::wire::{ReadAnswer, ReadItem};
 
 /// Entries that are looked at for a page of copies, and for a page when they are counted.
@@ -22,6 +24,8 @@ pub struct StandInCopy {
     pub token: Token,
     /// The key.
     pub key: Key,
+    /// In which epoch the record was read, and since when its versions were held there.
+    pub read: Provenance,
     /// The record.
     pub record: EncodedRecord,
 }
@@ -58,13 +62,19 @@ pub fn read_copies(store: &dyn Storage, after: Option<&[u8]>) -> Result<CopiesPa
     store.scan(range, &mut page).map_err(|_| ErrorKind::StorageFailed)?;
     let mut found = CopiesPage::default();
     for (storage_key, cell) in page.entries() {
-        let Some((owner, bucket, token, key)) = StorageKey::parse_stand_in(storage_key) else { continue };
+        let Some(StandInName { owner, bucket, token, epoch, key }) = StorageKey::parse_stand_in(storage_key)
+        else {
+            continue;
+        };
         if *found.owner.get_or_insert(owner) != owner {
             return Ok(found);
         }
         found.next = Some(storage_key.to_vec());
         match CellView::decode(cell, storage_key, bucket, &key) {
-            Ok(cell) => found.copies.push(StandInCopy { owner, bucket, token, record: cell.record(), key }),
+            Ok(cell) => {
+                let read = Provenance { epoch, sinces: cell.sinces.clone() };
+                found.copies.push(StandInCopy { owner, bucket, token, read, record: cell.record(), key });
+            }
             Err(_) => found.damaged += 1,
         }
     }
@@ -87,7 +97,7 @@ pub(super) fn count_copies(store: &dyn Storage) -> Result<StandIns, StorageError
         let mut page = Page::new(PAGE_ENTRIES, PAGE_BYTES);
         store.scan(ScanRange { start: &start, end: b"", after: after.as_deref() }, &mut page)?;
         for (storage_key, cell) in page.entries() {
-            if let Some((owner, ..)) = StorageKey::parse_stand_in(storage_key) {
+            if let Some(StandInName { owner, .. }) = StorageKey::parse_stand_in(storage_key) {
                 counted.changed(owner, 0, cell.len() as u64);
             }
         }
@@ -106,24 +116,74 @@ pub(super) fn read_as_stand_in(
     token: Token,
     item: &ReadItem,
 ) -> ReadAnswer {
-    let storage_key = |owner: &NodeId| StorageKey::stand_in(*owner, bucket.id, token, item.key.as_bytes());
-    let keys: Vec<StorageKey> = owners.iter().map(storage_key).collect();
-    let borrowed: Vec<&[u8]> = keys.iter().map(StorageKey::as_bytes).collect();
-    let (mut merged, mut damaged) = (None::<Record>, false);
-    let result = store.get_many(&borrowed, &mut |index, bytes| {
-        let (Some(bytes), Some(storage_key)) = (bytes, borrowed.get(index)) else { return };
-        let cell = CellView::decode(bytes, storage_key, bucket.id, &item.key);
-        match cell.and_then(|cell| cell.decode_record()) {
-            Ok(record) => merged.get_or_insert_default().merge(record, &*bucket.resolver),
-            Err(_) => damaged = true,
+    let mut merged: Option<(Epoch, Record)> = None;
+    for owner in owners {
+        let start = StorageKey::stand_ins_at(*owner, bucket.id, token);
+        let mut page = Page::new(PAGE_ENTRIES, PAGE_BYTES);
+        // Few keys share a token, and few epochs are under way.
+        let end = [start.as_bytes(), &[u8::MAX; 9]].concat();
+        if store.scan(ScanRange::new(start.as_bytes(), &end), &mut page).is_err() || page.is_full() {
+            return ReadAnswer::Refused(ErrorKind::StorageFailed);
         }
-    });
-    match (result, merged) {
-        (Err(_), _) => ReadAnswer::Refused(ErrorKind::StorageFailed),
-        (Ok(()), _) if damaged => ReadAnswer::Refused(ErrorKind::Damaged),
-        (Ok(()), None) => ReadAnswer::Absent,
-        (Ok(()), Some(record)) => {
-            ReadAnswer::Record(EncodedRecord::encode(&record, bucket.id, &item.key).into_bytes())
+        for (storage_key, cell) in page.entries() {
+            let Some(name) = StorageKey::parse_stand_in(storage_key).filter(|name| name.key == item.key)
+            else {
+                continue;
+            };
+            let cell = CellView::decode(cell, storage_key, bucket.id, &item.key);
+            let Ok(record) = cell.and_then(|cell| cell.decode_record()) else {
+                return ReadAnswer::Refused(ErrorKind::Damaged);
+            };
+            let (epoch, all) = merged.get_or_insert((name.epoch, Record::new()));
+            *epoch = name.epoch.min(*epoch);
+            all.merge(record, &*bucket.resolver);
         }
     }
+    match merged {
+        None => ReadAnswer::Absent,
+        Some((epoch, record)) => {
+            let read = Provenance { epoch, sinces: Sinces::new(&record, |_| None) };
+            ReadAnswer::Record(read, EncodedRecord::encode(&record, bucket.id, &item.key).into_bytes())
+        }
+    }
+}
+
+/// Whether a copy of a partition is kept that was read before `epoch`.
+///
+/// # Errors
+///
+/// Those of the storage.
+pub(super) fn has_older(
+    view: &View,
+    store: &dyn Storage,
+    stand_ins: &StandIns,
+    (tree, epoch): (TreeId, Epoch),
+) -> Result<bool, StorageError> {
+    let partitioning = view.layout.partitioning();
+    let first = partitioning.first_token(tree.partition);
+    for (owner, _) in stand_ins.figures() {
+        let start = StorageKey::stand_ins_at(owner, tree.bucket, first);
+        let mut after: Option<Vec<u8>> = None;
+        'pages: loop {
+            let mut page = Page::new(PAGE_ENTRIES, PAGE_BYTES);
+            let range = ScanRange { start: start.as_bytes(), end: b"", after: after.as_deref() };
+            store.scan(range, &mut page)?;
+            for (storage_key, _) in page.entries() {
+                let name = StorageKey::parse_stand_in(storage_key);
+                let is_within = |name: &StandInName| {
+                    let at = (name.owner, name.bucket, partitioning.partition(name.token));
+                    at == (owner, tree.bucket, tree.partition)
+                };
+                let Some(name) = name.filter(is_within) else { break 'pages };
+                if name.epoch < epoch {
+                    return Ok(true);
+                }
+            }
+            if !page.is_full() {
+                break;
+            }
+            after = page.last_key().map(<[u8]>::to_vec);
+        }
+    }
+    Ok(false)
 }

@@ -1,17 +1,18 @@
 use smallvec::SmallVec;
 
-use crate::causality::{Dot, Stamp};
+use crate::causality::{Dot, DotSet};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{BucketId, NodeId};
+use crate::ids::{BucketId, Epoch, NodeId};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::record::{
-    Cell, CellView, EncodedRecord, OwnActor, Record, RecoveringMark, Version, damage_number,
+    Cell, CellView, EncodedRecord, OwnActor, Provenance, Record, RecoveringMark, Sinces, Version,
+    damage_number,
 };
+use crate::replica::aged::{Age, Aged};
 use crate::replica::trees::LeafChange;
-use crate::replica::{Merge, Mint, Minter, StandInCopy};
+use crate::replica::{Merge, Mint, MintedRecord, Minter, StandInCopy};
 use crate::storage::Batch;
-use crate::time::Now;
 use crate::tree::{self, LeafId};
 use crate::view::View;
 
@@ -24,6 +25,8 @@ pub(super) struct Held {
     /// The digest of what is in the store; none if it is damaged, or a copy for an absent owner.
     digest: Option<u64>,
     changed: bool,
+    /// Whether something was put into it that goes some time.
+    pub(super) ages: bool,
     /// Versions that arrived and that the resolver let go for a concurrent one.
     pub(super) discarded: u64,
 }
@@ -66,7 +69,14 @@ impl Held {
             },
         };
         let digest = state.digest(view, storage_key);
-        Held { state, stored: bytes.map_or(0, <[u8]>::len), digest, changed: false, discarded: 0 }
+        Held {
+            state,
+            stored: bytes.map_or(0, <[u8]>::len),
+            digest,
+            changed: false,
+            ages: false,
+            discarded: 0,
+        }
     }
 
     /// What the changes do to the leaf in which the record lies; nothing for a copy for an absent owner.
@@ -78,25 +88,94 @@ impl Held {
         (delta != Some(0)).then_some(LeafChange { leaf, delta })
     }
 
-    /// Merges a record that another replica made. Refuses nothing and drops nothing.
-    pub(super) fn merge(&mut self, view: &View, merge: &Merge) -> Result<(), ErrorKind> {
+    /// Merges a record that another replica made. What is older than the fence is refused (`docs/epochs.md`, rule 3); nothing that is taken is
+    /// dropped unless it is due.
+    pub(super) fn merge(&mut self, view: &View, merge: &Merge, age: Age) -> Result<(), ErrorKind> {
+        let is_copy = merge.stand_in_for.is_some();
         let owners = view.owners(&merge.bucket, merge.token);
         let write_quorum_min = usize::from(merge.bucket.properties.w_min);
-        let (own, mark, record) = match &self.state {
-            State::Absent => (None, None, merge.record.clone()),
+        let (own, mark, before) = match &self.state {
+            State::Absent => (None, None, None),
             // Nobody reads a copy for an absent owner as a whole: it has nothing to recover.
-            State::Damaged(_) if merge.stand_in_for.is_some() => (None, None, merge.record.clone()),
-            State::Damaged(damage) => (None, damage_mark(*damage), merge.record.clone()),
-            State::Cell(cell) => {
-                let (record, discarded) = merged(cell, merge)?;
-                self.discarded += discarded;
-                (cell.own, cell.recovering.clone(), record)
-            }
+            State::Damaged(_) if is_copy => (None, None, None),
+            State::Damaged(damage) => (None, damage_mark(*damage), None),
+            State::Cell(cell) => (cell.own, cell.recovering.clone(), Some(cell)),
         };
         let recovering =
             mark.and_then(|mark| settle_mark(mark, merge, view.node(), owners, write_quorum_min));
-        self.replace(Cell { own, recovering, record });
+        if let Some(cell) = before
+            && cell.record == merge.record
+            && cell.sinces.entries().is_empty()
+        {
+            let cell = Cell { recovering, ..cell.clone() };
+            self.replace(cell);
+            return Ok(());
+        }
+        // Both passed their checksums, so only a bug or a forger could have made them malformed.
+        let theirs = merge.record.decode().map_err(|_| ErrorKind::InvalidFrame)?;
+        let mut theirs = Aged::arrived(theirs, &merge.read);
+        let all = match before {
+            Some(cell) if !mutants::on(Mutant::MergeOverwrites) => {
+                let ours = cell.record.decode().map_err(|_| ErrorKind::Damaged)?;
+                let mut ours = if is_copy {
+                    Aged::arrived(ours, &Provenance { sinces: cell.sinces.clone(), ..merge.read.clone() })
+                } else {
+                    Aged::own(ours, &cell.sinces, age)
+                };
+                if !is_copy {
+                    ours.reap(age);
+                    theirs.reap(age);
+                }
+                let new = new_in(&theirs.record, &ours.record);
+                ours.merge(theirs, &*merge.bucket.resolver);
+                self.discarded += gone_from(&ours.record, new);
+                ours
+            }
+            _ => {
+                if !is_copy {
+                    theirs.reap(age);
+                }
+                theirs
+            }
+        };
+        self.take(all, (own, recovering), (merge.bucket.id, &merge.key), (!is_copy).then_some(age.epoch));
         Ok(())
+    }
+
+    /// Stores what a record has become; `epoch` is the one since which what is new in it is held, none for a copy for an absent owner.
+    fn take(
+        &mut self,
+        all: Aged,
+        (own, recovering): (Option<OwnActor>, Option<RecoveringMark>),
+        (bucket, key): (BucketId, &Key),
+        epoch: Option<Epoch>,
+    ) -> EncodedRecord {
+        let record = EncodedRecord::encode(&all.record, bucket, key);
+        self.ages |= epoch.is_some() && all.record.versions().iter().any(|version| version.is_mortal());
+        let sinces = all.sinces(epoch);
+        if all.record.is_empty() && recovering.is_none() && epoch.is_some() {
+            // With the last version goes the actor: the next write gets a new birth.
+            self.changed |= !matches!(self.state, State::Absent);
+            self.state = State::Absent;
+        } else {
+            self.replace(Cell { own, recovering, sinces, record: record.clone() });
+        }
+        record
+    }
+
+    /// Lets go of what is due, and says whether something is left that will be.
+    pub(super) fn reap(&mut self, age: Age, (bucket, key): (BucketId, &Key)) -> bool {
+        let State::Cell(cell) = &self.state else { return false };
+        let Ok(record) = cell.record.decode() else { return false };
+        let mut all = Aged::own(record, &cell.sinces, age);
+        let before = all.record.clone();
+        all.reap(age);
+        let is_left = all.record.versions().iter().any(|version| version.is_mortal());
+        if all.record != before {
+            let kept = (cell.own, cell.recovering.clone());
+            self.take(all, kept, (bucket, key), Some(age.epoch));
+        }
+        is_left
     }
 
     /// Makes a new version and joins it to what is held.
@@ -105,58 +184,61 @@ impl Held {
         view: &View,
         mint: &Mint,
         minter: &mut Minter,
-        now: Now,
-    ) -> Result<(Dot, Stamp, EncodedRecord), Error> {
+        age: Age,
+    ) -> Result<MintedRecord, Error> {
+        let now = age.now;
         if now.monotonic_us > mint.deadline_us {
             return Err(Error::new(
                 ErrorKind::DeadlineExceeded,
                 "the deadline passed before the write was made: nothing was written",
             ));
         }
-        let (own, recovering, mut record) = match &self.state {
-            State::Absent => (None, None, Record::new()),
+        let is_copy = mint.stand_in_for.is_some();
+        let (own, recovering, mut all) = match &self.state {
+            State::Absent => (None, None, Aged::default()),
             // No base for anything: the write is kept beside a mark, under an actor that nobody has seen.
-            State::Damaged(_) if mint.stand_in_for.is_some() => (None, None, Record::new()),
-            State::Damaged(damage) => (None, damage_mark(*damage), Record::new()),
+            State::Damaged(_) if is_copy => (None, None, Aged::default()),
+            State::Damaged(damage) => (None, damage_mark(*damage), Aged::default()),
             State::Cell(cell) => {
                 let record = cell.record.decode().map_err(|error| damaged(&error))?;
-                (cell.own, cell.recovering.clone(), record)
+                (cell.own, cell.recovering.clone(), Aged::own(record, &cell.sinces, age))
             }
         };
-        let dot = minter.dot(own, &record).ok_or_else(read_only)?;
-        let stamp = minter.stamp(now, mint.context.stamp.max(record.stamp()));
-        let version = Version {
-            dot,
-            past: if mutants::on(Mutant::BlindPutReplaces) {
-                record.context().dots
-            } else {
-                mint.context.dots.clone()
-            },
-            stamp,
-            expiry: mint.expiry,
-            id: mint.id,
-            value: mint.value.clone(),
+        let dot = minter.dot(own, &all.record).ok_or_else(read_only)?;
+        let stamp = minter.stamp(now, mint.context.stamp.max(all.record.stamp()));
+        // What nobody has any more need not be named.
+        let gone = if is_copy { DotSet::new() } else { all.reap(age) };
+        let past = if mutants::on(Mutant::BlindPutReplaces) {
+            all.record.context().dots
+        } else {
+            mint.context.dots.without_actors_of(&gone)
         };
-        record.add(version, &*mint.bucket.resolver);
-        check_siblings(view, mint, &record)?;
-        let encoded = EncodedRecord::encode(&record, mint.bucket.id, &mint.key);
-        if encoded.len() > view.limits.record_bytes_max {
+        let version =
+            Version { dot, past, stamp, expiry: mint.expiry, id: mint.id, value: mint.value.clone() };
+        all.record.add(version, &*mint.bucket.resolver);
+        check_siblings(view, mint, &all.record)?;
+        let only = mutants::on(Mutant::SendsVersionInsteadOfRecord).then(|| {
+            let only = all.record.versions().iter().filter(|version| version.dot == dot).cloned();
+            EncodedRecord::encode(&only.collect(), mint.bucket.id, &mint.key)
+        });
+        let sinces = all.sinces(Some(age.epoch));
+        let own = OwnActor { actor: dot.actor, counter: dot.counter };
+        let before = (std::mem::replace(&mut self.state, State::Absent), self.changed);
+        let name = (mint.bucket.id, &mint.key);
+        let record = self.take(all, (Some(own), recovering), name, Some(age.epoch));
+        if record.len() > view.limits.record_bytes_max {
+            (self.state, self.changed) = before;
             return Err(Error::new(
                 ErrorKind::RecordTooLarge,
                 format!(
                     "the key's versions would take {} bytes, {} are allowed: get, resolve, and put with the context",
-                    encoded.len(),
+                    record.len(),
                     view.limits.record_bytes_max
                 ),
             ));
         }
-        let own = OwnActor { actor: dot.actor, counter: dot.counter };
-        self.replace(Cell { own: Some(own), recovering, record: encoded.clone() });
-        if mutants::on(Mutant::SendsVersionInsteadOfRecord) {
-            let only = record.versions().iter().filter(|version| version.dot == dot).cloned();
-            return Ok((dot, stamp, EncodedRecord::encode(&only.collect(), mint.bucket.id, &mint.key)));
-        }
-        Ok((dot, stamp, encoded))
+        let read = Provenance { epoch: age.epoch, sinces };
+        Ok(MintedRecord { dot, stamp, record: only.unwrap_or(record), read })
     }
 
     /// Adds what changed to `batch`.
@@ -188,6 +270,8 @@ impl Held {
         let State::Cell(cell) = &self.state else { return };
         let (Ok(held), Ok(theirs)) = (cell.record.decode(), delivered.record.decode()) else { return };
         let dots: SmallVec<[Dot; 4]> = theirs.versions().iter().map(|version| version.dot).collect();
+        let sinces: SmallVec<[(Dot, Option<Epoch>); 4]> =
+            cell.sinces.of(&held).map(|(version, since)| (version.dot, since)).collect();
         let left: Record = held.into_versions().filter(|version| !dots.contains(&version.dot)).collect();
         if left.is_empty() {
             self.state = State::Absent;
@@ -195,7 +279,9 @@ impl Held {
             return;
         }
         let record = EncodedRecord::encode(&left, delivered.bucket, &delivered.key);
-        self.replace(Cell { own: cell.own, recovering: None, record });
+        let since = |version: &Version| sinces.iter().find(|(dot, _)| *dot == version.dot)?.1;
+        let sinces = Sinces::new(&left, since);
+        self.replace(Cell { own: cell.own, recovering: None, sinces, record });
     }
 
     fn replace(&mut self, cell: Cell) {
@@ -207,22 +293,17 @@ impl Held {
     }
 }
 
-/// The record that a cell and what arrived come to, and how many versions of the latter the resolver let go for a concurrent one.
-fn merged(cell: &Cell, merge: &Merge) -> Result<(EncodedRecord, u64), ErrorKind> {
-    if cell.record == merge.record || mutants::on(Mutant::MergeOverwrites) {
-        return Ok((merge.record.clone(), 0));
-    }
-    // Both passed their checksums, so only a bug or a forger could have made them malformed.
-    let mut record = cell.record.decode().map_err(|_| ErrorKind::Damaged)?;
-    let other = merge.record.decode().map_err(|_| ErrorKind::InvalidFrame)?;
-    let is_new = |version: &&Version| record.versions().iter().all(|ours| ours.dot != version.dot);
-    let new: SmallVec<[Dot; 4]> = other.versions().iter().filter(is_new).map(|version| version.dot).collect();
-    record.merge(other, &*merge.bucket.resolver);
-    let discarded = new.into_iter().filter(|dot| {
-        !record.versions().iter().any(|version| version.dot == *dot || version.past.contains(*dot))
-    });
-    let discarded = discarded.count() as u64;
-    Ok((EncodedRecord::encode(&record, merge.bucket.id, &merge.key), discarded))
+/// The names that are in `theirs` and not in `ours`.
+fn new_in(theirs: &Record, ours: &Record) -> SmallVec<[Dot; 4]> {
+    let is_new = |version: &&Version| ours.versions().iter().all(|known| known.dot != version.dot);
+    theirs.versions().iter().filter(is_new).map(|version| version.dot).collect()
+}
+
+/// How many of these versions are gone although nothing replaced them: a resolver let them go for a concurrent one.
+fn gone_from(record: &Record, new: SmallVec<[Dot; 4]>) -> u64 {
+    let is_there =
+        |dot: Dot| record.versions().iter().any(|version| version.dot == dot || version.past.contains(dot));
+    new.into_iter().filter(|dot| !is_there(*dot)).count() as u64
 }
 
 /// The mark of a record that begins anew where one was damaged.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::NodeId;
-use crate::replica::{Minter, Trees};
+use crate::replica::{Epochs, Minter, Trees};
 
 /// What the writer of a store keeps in memory beside the store.
 #[derive(Debug)]
@@ -12,7 +12,16 @@ pub struct Ledger {
     /// What is kept for absent owners.
     pub stand_ins: Arc<StandIns>,
     /// What is held of each partition.
-    pub trees: Arc<Trees>,
+    pub partitions: Arc<Partitions>,
+}
+
+/// What the writer of a store keeps in memory of each partition of each bucket.
+#[derive(Debug)]
+pub struct Partitions {
+    /// Digests of what is held.
+    pub trees: Trees,
+    /// Epochs.
+    pub epochs: Epochs,
 }
 
 /// How many copies are kept for one owner.

@@ -7,8 +7,8 @@ use crate::ids::{ClusterId, Incarnation, NodeId};
 use crate::key::StorageKey;
 use crate::layout::Layout;
 use crate::replica::copies::count_copies;
-use crate::replica::trees;
-use crate::replica::{Ledger, Minter};
+use crate::replica::{Ledger, Minter, Partitions};
+use crate::replica::{epochs, trees};
 use crate::storage::{Batch, Durability, Storage};
 use crate::view::{ClusterSecret, Identity};
 
@@ -145,12 +145,27 @@ pub fn open_store(
     let clock = Clock::above(ceiling);
     let lease = clock.lease_needed(now.wall_ms).unwrap_or(ceiling);
     let mut batch = Batch::new();
-    let trees = Arc::new(trees::load(store, &mut batch)?);
+    let partitions = Partitions { trees: trees::load(store, &mut batch)?, epochs: epochs::load(store)? };
     Meta::put_incarnation(&mut batch, incarnation);
     Meta::put_ceiling(&mut batch, lease);
     store.write(&batch, Durability::Synced).map_err(Error::from)?;
     clock.lease_stored(lease);
-    Ok(Ledger { minter: Minter::new(incarnation, Arc::new(clock)), stand_ins, trees })
+    Ok(Ledger {
+        minter: Minter::new(incarnation, Arc::new(clock)),
+        stand_ins,
+        partitions: Arc::new(partitions),
+    })
+}
+
+/// Marks the new store of a node whose old one was lost: nothing in it is complete until the others were asked.
+///
+/// # Errors
+///
+/// The commit's error.
+pub fn mark_replacement(store: &dyn Storage) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    epochs::put_replacement(&mut batch);
+    store.write(&batch, Durability::Synced).map_err(Error::from)
 }
 
 impl Minter {

@@ -7,11 +7,11 @@ use crate::causality::{Context, Dot, Stamp};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{NodeId, OpId, Token};
 use crate::key::Key;
-use crate::record::{EncodedRecord, Expiry, WriteId};
+use crate::record::{EncodedRecord, Expiry, Provenance, WriteId};
 use crate::replica::StandInCopy;
 use crate::tree::LeafId;
 use crate::view::Bucket;
-use crate::wire::Heal;
+use crate::wire::{ClearItem, Heal};
 
 /// Work for the writer of a store. `T` names whoever waits for the answer to a peer's request.
 #[derive(Debug)]
@@ -29,6 +29,16 @@ pub enum Mutation<T> {
         /// Who is told what they were counted to; nobody if the trees need it.
         reply: Option<T>,
     },
+    /// Promises for each partition to take no copies that were read before an epoch, and says whether any are kept.
+    Promise {
+        /// The partitions and epochs.
+        items: Vec<ClearItem>,
+        /// Who waits.
+        reply: T,
+    },
+    /// Goes to the next epoch where all has happened that has to, begins anew where this replica is too far behind, and looks through some
+    /// leaves for what is due.
+    Turn,
     /// Stores some of the trees that were written to since they were stored last.
     Checkpoint {
         /// How many at most.
@@ -82,8 +92,21 @@ pub struct Mint {
 pub struct Minted {
     /// The operation.
     pub op: OpId,
-    /// The dot, the stamp and the merged record, or why nothing was made.
-    pub result: Result<(Dot, Stamp, EncodedRecord), Error>,
+    /// What was made, or why nothing was.
+    pub result: Result<MintedRecord, Error>,
+}
+
+/// A version that was made, and the record that it is in.
+#[derive(Debug, Clone)]
+pub struct MintedRecord {
+    /// The name of the version.
+    pub dot: Dot,
+    /// Its stamp.
+    pub stamp: Stamp,
+    /// The merged record.
+    pub record: EncodedRecord,
+    /// In which epoch it was made, and since when the rest of it is held.
+    pub read: Provenance,
 }
 
 /// Records that arrived together and are answered together.
@@ -108,6 +131,8 @@ pub struct Merge {
     pub token: Token,
     /// The record, checked.
     pub record: EncodedRecord,
+    /// In which epoch it was read, and since when its versions are held there.
+    pub read: Provenance,
     /// For a record that heals a damaged one.
     pub heal: Option<Heal>,
     /// The owner for which it is kept, where this node stands in.
@@ -122,6 +147,8 @@ impl<T> Mutation<T> {
             Mutation::Release(copies) => copies.len().max(1),
             Mutation::Mint(_)
             | Mutation::Count { .. }
+            | Mutation::Promise { .. }
+            | Mutation::Turn
             | Mutation::Checkpoint { .. }
             | Mutation::Meta { .. }
             | Mutation::Remove { .. } => 1,
@@ -139,7 +166,10 @@ impl<T> Mutation<T> {
                 .map(|merge| merge.key.as_bytes().len() + merge.record.len())
                 .sum(),
             Mutation::Release(copies) => copies.iter().map(StandInCopy::bytes).sum(),
-            Mutation::Count { .. } | Mutation::Checkpoint { .. } => 0,
+            Mutation::Count { .. }
+            | Mutation::Promise { .. }
+            | Mutation::Turn
+            | Mutation::Checkpoint { .. } => 0,
             Mutation::Meta { value, .. } => value.len(),
             Mutation::Remove { range, .. } => range.start.len() + range.end.len(),
         }

@@ -4,12 +4,13 @@ use smallvec::SmallVec;
 use crate::causality::Dot;
 use crate::command::ScanPosition;
 use crate::error::ErrorKind;
-use crate::ids::Token;
+use crate::ids::{PartitionId, Token};
 use crate::key::{Key, STORAGE_PREFIX_BYTES, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::record::CellView;
+use crate::replica::Epochs;
 use crate::storage::{Page, ScanRange, Storage};
-use crate::tree::digest;
+use crate::tree::{TreeId, digest};
 use crate::view::View;
 use crate::wire::{RangeAnswer, RangeEntry, RangeItem, RangePage, RangeState};
 
@@ -23,9 +24,16 @@ const EXAMINED_MAX: usize = 4_000;
 ///
 /// A page ends before a token of which it cannot say that it has all keys, if it has any other. Tombstones are in it, since others may
 /// have values of those keys, and do not count.
-pub fn read_range(view: &View, store: &dyn Storage, item: &RangeItem) -> RangeAnswer {
+pub fn read_range(view: &View, store: &dyn Storage, epochs: &Epochs, item: &RangeItem) -> RangeAnswer {
     if view.bucket_by_id(item.bucket).is_none() {
         return RangeAnswer::Refused(ErrorKind::UnknownBucket);
+    }
+    let partitioning = view.layout.partitioning();
+    let partitions = partitioning.partition(item.from.token).0..=partitioning.partition(item.last).0;
+    let lacks =
+        |partition| epochs.is_recovering(TreeId { bucket: item.bucket, partition: PartitionId(partition) });
+    if !item.repairs && epochs.are_any_recovering() && partitions.into_iter().any(lacks) {
+        return RangeAnswer::Refused(ErrorKind::Recovering);
     }
     let wanted = (item.entries_max as usize).clamp(1, view.limits.batch_keys_max);
     let reading = Reading { view, item, wanted, entries: Vec::new(), alive: 0, before: None };

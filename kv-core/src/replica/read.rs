@@ -1,18 +1,26 @@
 use smallvec::SmallVec;
 
 use crate::error::ErrorKind;
-use crate::ids::{BucketId, Token};
+use crate::ids::{BucketId, Epoch, Token};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
-use crate::record::{CellView, damage_number};
+use crate::record::{CellView, Provenance, damage_number};
+use crate::replica::Epochs;
 use crate::replica::copies::read_as_stand_in;
 use crate::storage::Storage;
+use crate::tree::LeafId;
 use crate::view::View;
 use crate::wire::{ReadAnswer, ReadItem};
 
 /// Reads one record for a peer or for this node's own coordinator: a function of the view and the committed store, on no queue.
 /// `buffer` is scratch space that is reused from call to call.
-pub fn read(view: &View, store: &dyn Storage, item: &ReadItem, buffer: &mut Vec<u8>) -> ReadAnswer {
+pub fn read(
+    view: &View,
+    store: &dyn Storage,
+    epochs: &Epochs,
+    item: &ReadItem,
+    buffer: &mut Vec<u8>,
+) -> ReadAnswer {
     let Some(bucket) = view.bucket_by_id(item.bucket) else {
         return ReadAnswer::Refused(ErrorKind::UnknownBucket);
     };
@@ -20,11 +28,27 @@ pub fn read(view: &View, store: &dyn Storage, item: &ReadItem, buffer: &mut Vec<
         let token = view.token(&item.key);
         return read_as_stand_in(store, view.owners(bucket, token), bucket, token, item);
     }
-    let storage_key = StorageKey::new(item.bucket, view.token(&item.key), item.key.as_bytes());
+    let token = view.token(&item.key);
+    let epoch = match epoch_for(view, epochs, item, token) {
+        Ok(epoch) => epoch,
+        Err(kind) => return ReadAnswer::Refused(kind),
+    };
+    let storage_key = StorageKey::new(item.bucket, token, item.key.as_bytes());
     match store.get(storage_key.as_bytes(), buffer) {
-        Ok(true) => answer(item, &storage_key, buffer),
+        Ok(true) => answer(item, epoch, &storage_key, buffer),
         Ok(false) => ReadAnswer::Absent,
         Err(_) => ReadAnswer::Refused(ErrorKind::StorageFailed),
+    }
+}
+
+/// The epoch in which a read is made; none if this replica lacks something of the partition and is asked for its vote. It is looked at before the
+/// record, which may be a later one but no earlier one.
+fn epoch_for(view: &View, epochs: &Epochs, item: &ReadItem, token: Token) -> Result<Epoch, ErrorKind> {
+    let tree = LeafId::of(item.bucket, token, view.layout.partitioning()).tree;
+    if !item.repairs && epochs.is_recovering(tree) {
+        Err(ErrorKind::Recovering)
+    } else {
+        Ok(epochs.epoch(tree))
     }
 }
 
@@ -52,23 +76,30 @@ pub fn read_cell<R>(
 }
 
 /// Reads many records from one state of the store.
-pub fn read_many(view: &View, store: &dyn Storage, items: &[ReadItem]) -> Vec<ReadAnswer> {
+pub fn read_many(view: &View, store: &dyn Storage, epochs: &Epochs, items: &[ReadItem]) -> Vec<ReadAnswer> {
     if items.len() == 1 || items.iter().any(|item| item.stand_in) {
         let mut buffer = Vec::with_capacity(256);
-        return items.iter().map(|item| read(view, store, item, &mut buffer)).collect();
+        return items.iter().map(|item| read(view, store, epochs, item, &mut buffer)).collect();
     }
-    let storage_keys: Vec<StorageKey> = items
-        .iter()
-        .map(|item| StorageKey::new(item.bucket, view.token(&item.key), item.key.as_bytes()))
-        .collect();
+    let tokens: SmallVec<[Token; 16]> = items.iter().map(|item| view.token(&item.key)).collect();
+    let pairs = || items.iter().zip(&tokens);
+    let known: SmallVec<[Result<Epoch, ErrorKind>; 16]> =
+        pairs().map(|(item, token)| epoch_for(view, epochs, item, *token)).collect();
+    let storage_keys: Vec<StorageKey> =
+        pairs().map(|(item, token)| StorageKey::new(item.bucket, *token, item.key.as_bytes())).collect();
     let keys: SmallVec<[&[u8]; 16]> = storage_keys.iter().map(StorageKey::as_bytes).collect();
     let mut answers = Vec::with_capacity(items.len());
     let result = store.get_many(&keys, &mut |index, bytes| {
-        let (Some(item), Some(storage_key)) = (items.get(index), storage_keys.get(index)) else { return };
-        answers.push(match bytes {
+        let (Some(item), Some(storage_key), Some(epoch)) =
+            (items.get(index), storage_keys.get(index), known.get(index))
+        else {
+            return;
+        };
+        answers.push(match (epoch, bytes) {
             _ if view.bucket_by_id(item.bucket).is_none() => ReadAnswer::Refused(ErrorKind::UnknownBucket),
-            Some(bytes) => answer(item, storage_key, bytes),
-            None => ReadAnswer::Absent,
+            (Err(kind), _) => ReadAnswer::Refused(*kind),
+            (Ok(epoch), Some(bytes)) => answer(item, *epoch, storage_key, bytes),
+            (Ok(_), None) => ReadAnswer::Absent,
         });
     });
     if result.is_err() {
@@ -77,12 +108,13 @@ pub fn read_many(view: &View, store: &dyn Storage, items: &[ReadItem]) -> Vec<Re
     answers
 }
 
-fn answer(item: &ReadItem, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
+fn answer(item: &ReadItem, epoch: Epoch, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
+    let read = |cell: &CellView<'_>| Provenance { epoch, sinces: cell.sinces.clone() };
     match CellView::decode(bytes, storage_key.as_bytes(), item.bucket, &item.key) {
         Ok(cell) => match &cell.recovering {
-            Some(mark) => ReadAnswer::Recovering(mark.damage(), cell.record().into_bytes()),
+            Some(mark) => ReadAnswer::Recovering(mark.damage(), read(&cell), cell.record().into_bytes()),
             None if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
-            None => ReadAnswer::Record(cell.record().into_bytes()),
+            None => ReadAnswer::Record(read(&cell), cell.record().into_bytes()),
         },
         Err(_) if mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
         Err(_) => ReadAnswer::Damaged(damage_number(bytes)),

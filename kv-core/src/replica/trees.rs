@@ -46,6 +46,8 @@ pub(super) struct LeafChange {
 pub(super) struct TreeChanges {
     pub(super) changes: Vec<LeafChange>,
     pub(super) counted: Vec<LeafCount>,
+    /// Trees of which nothing is left.
+    pub(super) emptied: Vec<TreeId>,
     marks: BTreeMap<TreeId, u64>,
     checkpointed: Vec<TreeId>,
     removed: Vec<TreeId>,
@@ -86,6 +88,10 @@ impl Trees {
             if wanted != marked {
                 changes.marks.insert(id, wanted);
             }
+        }
+        for id in &changes.emptied {
+            // To be counted is to find nothing.
+            changes.marks.insert(*id, u64::MAX);
         }
         for (id, marked) in &changes.marks {
             put_mark(batch, *id, *marked);
@@ -134,6 +140,9 @@ impl Trees {
         let mut inner = self.lock();
         for count in &changes.counted {
             inner.state_mut(count.leaf.tree).tree.counted(count.leaf.leaf, count.sum);
+        }
+        for id in changes.emptied {
+            inner.state_mut(id).tree = Tree::EMPTY;
         }
         for LeafChange { leaf, delta } in changes.changes {
             let tree = &mut inner.state_mut(leaf.tree).tree;

@@ -11,8 +11,8 @@ use crate::membership::Liveness;
 use crate::storage::StorageStats;
 use crate::tree::{LeafCount, LeafId};
 use crate::wire::{
-    CompareAnswer, CompareItem, Forward, ForwardAnswer, RangeAnswer, RangeItem, ReadAnswer, ReadItem,
-    WriteAnswer, WriteItem,
+    ClearItem, CompareAnswer, CompareItem, Forward, ForwardAnswer, RangeAnswer, RangeItem, ReadAnswer,
+    ReadItem, WriteAnswer, WriteItem,
 };
 
 /// Stands at the front of every request and answer.
@@ -80,6 +80,8 @@ pub enum RequestBody {
     Repair,
     /// Counts leaves of this node's trees anew, by looking at each record.
     Count(#[serde(deserialize_with = "crate::codec::list")] Vec<LeafId>),
+    /// Asks for copies that were read before an epoch; for peers.
+    Clear(#[serde(deserialize_with = "crate::codec::list")] Vec<ClearItem>),
     /// Compares what is held of partitions; for peers.
     Compare(#[serde(deserialize_with = "crate::codec::list")] Vec<CompareItem>),
 }
@@ -107,6 +109,7 @@ impl RequestBody {
                 | RequestBody::Join(..)
                 | RequestBody::ReadRange(_)
                 | RequestBody::Gossip(_)
+                | RequestBody::Clear(_)
                 | RequestBody::Compare(_)
         )
     }
@@ -167,6 +170,8 @@ pub enum AnswerBody {
     Repair(u64),
     /// What leaves were counted to.
     Counted(#[serde(deserialize_with = "crate::codec::list")] Vec<LeafCount>),
+    /// Whether no older copies are kept of each partition that was asked for.
+    Cleared(#[serde(deserialize_with = "crate::codec::list")] Vec<bool>),
     /// What is held of partitions, beside what was asked.
     Compared(#[serde(deserialize_with = "crate::codec::list")] Vec<CompareAnswer>),
 }

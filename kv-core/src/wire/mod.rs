@@ -10,6 +10,6 @@ pub use message::{
     RequestBody,
 };
 pub use peer::{
-    CompareAnswer, CompareItem, Forward, ForwardAnswer, Heal, RangeAnswer, RangeEntry, RangeItem, RangePage,
-    RangeState, ReadAnswer, ReadItem, Source, WriteAnswer, WriteItem,
+    ClearItem, CompareAnswer, CompareItem, Forward, ForwardAnswer, Heal, RangeAnswer, RangeEntry, RangeItem,
+    RangePage, RangeState, ReadAnswer, ReadItem, Source, Standing, WriteAnswer, WriteItem,
 };

@@ -6,6 +6,7 @@ use crate::command::{PutResult, ScanPosition, WriteOptions};
 use crate::error::ErrorKind;
 use crate::ids::{BucketId, Epoch, Incarnation, NodeId, Token};
 use crate::key::Key;
+use crate::record::Provenance;
 use crate::storage::Durability;
 use crate::tree::TreeId;
 
@@ -14,14 +15,14 @@ use crate::tree::TreeId;
 pub struct ReadItem {
     /// The bucket.
     pub bucket: BucketId,
-    /// The sender's epoch of the key's partition.
-    pub epoch: Epoch,
     /// The key.
     pub key: Key,
     /// The digest of the record that the sender holds: a replica that holds the same says so and sends nothing.
     pub unless: Option<u64>,
     /// Whether it is asked as a stand-in: for what it keeps for absent owners of the key.
     pub stand_in: bool,
+    /// Whether it is to answer although it lacks something of the partition: it is not asked for its vote.
+    pub repairs: bool,
 }
 
 /// What a replica says to a [`ReadItem`].
@@ -32,9 +33,9 @@ pub enum ReadAnswer {
     /// It has the record with the digest that was named.
     Unchanged,
     /// It has this record.
-    Record(Bytes),
+    Record(Provenance, Bytes),
     /// It has this record and is recovering: the record is incomplete and does not vote. The number names the damage.
-    Recovering(u64, Bytes),
+    Recovering(u64, Provenance, Bytes),
     /// Its record fails its checksum. The number names the damage.
     Damaged(u64),
     /// It cannot say, for that reason.
@@ -46,8 +47,8 @@ pub enum ReadAnswer {
 pub struct RangeItem {
     /// The bucket.
     pub bucket: BucketId,
-    /// The sender's epoch of the range's partitions.
-    pub epoch: Epoch,
+    /// Whether it is to answer although it lacks something of the range.
+    pub repairs: bool,
     /// Where the range begins.
     pub from: ScanPosition,
     /// The last token of the range.
@@ -101,13 +102,35 @@ pub enum RangeState {
     Unsure,
 }
 
+/// How a replica stands in a partition, as far as its epochs go (`docs/epochs.md`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Whether it lacks nothing that it once had.
+    pub is_complete: bool,
+    /// The latest epoch before which no member keeps copies, as far as it knows; none if it has not asked.
+    pub cleared: Epoch,
+    /// Whether it, or another owner, wants the epoch to end.
+    pub is_wanted: bool,
+}
+
+/// Asks a member whether it keeps copies of a partition that were read before an epoch, and to take none from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearItem {
+    /// The partition.
+    pub tree: TreeId,
+    /// The epoch.
+    pub epoch: Epoch,
+}
+
 /// Asks a replica whether it holds the same of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompareItem {
     /// The partition.
     pub tree: TreeId,
-    /// The sender's epoch of it.
-    pub epoch: Epoch,
+    /// How the sender stands in it.
+    pub standing: Standing,
     /// The root of the sender's tree.
     pub root: u64,
 }
@@ -116,9 +139,9 @@ pub struct CompareItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CompareAnswer {
     /// It holds the same.
-    Same,
+    Same(Standing),
     /// It holds something else: the digests of its leaves.
-    Differs(#[serde(deserialize_with = "crate::codec::list")] Vec<u64>),
+    Differs(Standing, #[serde(deserialize_with = "crate::codec::list")] Vec<u64>),
     /// It does not know yet what it holds, since it has started not long ago.
     Unknown,
     /// It cannot say, for that reason.
@@ -139,8 +162,8 @@ pub struct Source {
 pub struct WriteItem {
     /// The bucket.
     pub bucket: BucketId,
-    /// The epoch in which the record was read.
-    pub epoch: Epoch,
+    /// In which epoch the record was read, and since when its versions are held there.
+    pub read: Provenance,
     /// The key.
     pub key: Key,
     /// The encoded record.

@@ -1,7 +1,7 @@
 use kv_core::bucket::Quorum;
 use kv_core::command::{Get, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
-use kv_core::ids::{BucketId, Epoch, NodeId};
+use kv_core::ids::{BucketId, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
 use kv_core::storage::{Batch, Durability, Storage};
@@ -143,17 +143,17 @@ pub(crate) fn records_beyond_the_frame_are_refused_one_by_one() {
     }
     let item = |key: &Key| ReadItem {
         bucket: BucketId::DEFAULT,
-        epoch: Epoch(0),
         key: key.clone(),
         unless: None,
         stand_in: false,
+        repairs: false,
     };
     let answers = cluster.read_as_peer(NodeId(2), NodeId(1), keys.iter().map(item).collect());
-    let records = answers.iter().take_while(|answer| matches!(answer, ReadAnswer::Record(_))).count();
+    let records = answers.iter().take_while(|answer| matches!(answer, ReadAnswer::Record(..))).count();
     assert!((1..5).contains(&records), "{records}");
     assert!(answers[records..].iter().all(|answer| *answer == ReadAnswer::Refused(ErrorKind::FrameTooLarge)));
     let alone = cluster.read_as_peer(NodeId(2), NodeId(1), vec![item(&keys[4])]);
-    assert!(matches!(alone[0], ReadAnswer::Record(_)));
+    assert!(matches!(alone[0], ReadAnswer::Record(..)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use kv_core::bucket::{BucketProperties, BucketTable, QuorumMode};
 use kv_core::causality::{Clock, ContextToken, PeerClocks, Stamp};
 use kv_core::command::{Get, GetAnswer, Put, PutApplied, PutResult, Sibling};
 use kv_core::error::{Error, ErrorKind};
-use kv_core::ids::{BucketId, ClusterId, Incarnation, NodeId, TraceId};
+use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, TraceId};
 use kv_core::key::{Key, StorageKey};
 use kv_core::layout::{Layout, LayoutDraft, Member, Partitioning};
 use kv_core::limits::Limits;
@@ -16,15 +16,16 @@ use kv_core::machine::{
 use kv_core::membership::PeerIdentity;
 use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::record::{CellView, Record};
-use kv_core::replica::{Ledger, Mutation, apply, open_store};
+use kv_core::replica::{Epochs, Ledger, Mutation, Partitions, apply, open_store};
 use kv_core::replication::HashRing;
 use kv_core::storage::{Batch, Durability, Storage};
 use kv_core::time::Now;
 use kv_core::transport::{CallError, Sender};
+use kv_core::tree::TreeId;
 use kv_core::view::{ClusterSecret, Identity, Plugins, View};
 use kv_core::wire::{
-    AnswerBody, Header, ReadAnswer, RepairStatus, Request, RequestBody, decode_answer, decode_request,
-    encode_answer, encode_request,
+    AnswerBody, Header, RangeAnswer, RangeItem, ReadAnswer, RepairStatus, Request, RequestBody,
+    decode_answer, decode_request, encode_answer, encode_request,
 };
 
 use crate::store::FaultyStore;
@@ -86,6 +87,12 @@ pub(crate) struct Node {
     next_life: u64,
     mutations: Vec<Mutation<Ticket>>,
     stopped: Vec<Part>,
+}
+
+impl Node {
+    fn read_range(&self, item: &RangeItem) -> RangeAnswer {
+        kv_core::replica::read_range(&self.view, &*self.store, &self.ledger.partitions.epochs, item)
+    }
 }
 
 #[derive(Debug)]
@@ -277,6 +284,31 @@ impl Cluster {
         self.nodes[&node].machine.repair_status()
     }
 
+    /// The epochs of a node's partitions.
+    pub(crate) fn epochs(&self, node: NodeId) -> &Epochs {
+        &self.nodes[&node].ledger.partitions.epochs
+    }
+
+    /// Has a node's writer look after epochs.
+    pub(crate) fn turn(&mut self, node: NodeId) {
+        self.nodes.get_mut(&node).unwrap().mutations.push(Mutation::Turn);
+        self.run();
+    }
+
+    /// Puts a partition into an epoch, as if it had gone there with everything that is in it.
+    pub(crate) fn set_epoch(&mut self, node: NodeId, tree: TreeId, epoch: Epoch) {
+        let node = self.nodes.get_mut(&node).unwrap();
+        node.ledger.partitions.epochs.go_to(tree, epoch);
+    }
+
+    /// What a node answers to a request of `peer`.
+    pub(crate) fn ask_as_peer(&mut self, node: NodeId, peer: NodeId, body: RequestBody) -> AnswerBody {
+        let header = self.door(peer).header(self.now(peer));
+        let client = self.submit(node, Sender::Peer(peer), Request { header, body });
+        self.run();
+        self.told(client).expect("an answer").clone()
+    }
+
     /// Ends the process of a node and begins another over the same store.
     pub(crate) fn restart(&mut self, id: NodeId) {
         let now = self.now(id);
@@ -313,7 +345,7 @@ impl Cluster {
             peers: &node.peers,
             incarnation: node.incarnation,
             store: &*node.store,
-            trees: &node.ledger.trees,
+            partitions: &node.ledger.partitions,
         }
     }
 
@@ -534,8 +566,9 @@ impl Cluster {
             Effect::Read(reads) => {
                 for read in reads {
                     let node = &self.nodes[&id];
-                    let answer =
-                        kv_core::replica::read(&node.view, &*node.store, &read.item, &mut Vec::new());
+                    let epochs = &node.ledger.partitions.epochs;
+                    let (view, store) = (&node.view, &*node.store);
+                    let answer = kv_core::replica::read(view, store, epochs, &read.item, &mut Vec::new());
                     self.handle(id, Event::Read(read.op, answer));
                 }
             }
@@ -544,7 +577,7 @@ impl Cluster {
                 self.handle(id, Event::Resolved(request.op, result));
             }
             Effect::ReadRange(op, item) => {
-                let answer = kv_core::replica::read_range(&node.view, &*node.store, &item);
+                let answer = node.read_range(&item);
                 self.handle(id, Event::Range(op, answer));
             }
             Effect::ReadCopies(after) => {
@@ -552,11 +585,22 @@ impl Cluster {
                 self.handle(id, Event::Copies(page));
             }
             Effect::ReadTrees(step, ids) => {
-                let trees = node.ledger.trees.trees(&ids);
+                let Partitions { trees, epochs } = &*node.ledger.partitions;
+                let standings = ids.iter().map(|tree| epochs.standing(*tree));
+                let trees = trees.trees(&ids).into_iter().zip(standings).collect();
                 self.handle(id, Event::Trees(step, trees));
             }
+            Effect::ReadToClear(step) => {
+                let items = node.ledger.partitions.epochs.to_clear(&node.view);
+                self.handle(id, Event::ToClear(step, items));
+            }
+            Effect::Cleared(items) => {
+                items.iter().for_each(|item| node.ledger.partitions.epochs.cleared(*item));
+            }
+            Effect::Heard(tree, theirs) => node.ledger.partitions.epochs.heard(tree, theirs),
+            Effect::Met(meeting) => node.ledger.partitions.epochs.met(&node.view, meeting),
             Effect::List(step, item) => {
-                let answer = kv_core::replica::read_range(&node.view, &*node.store, &item);
+                let answer = node.read_range(&item);
                 self.handle(id, Event::Listed(step, answer));
             }
             Effect::Show(request) => self.handle(id, Event::Shown(request.op, show(&request))),
@@ -641,6 +685,12 @@ impl Cluster {
         let finished = applied.finish(&result, &mut node.ledger);
         if !finished.ops.is_empty() {
             self.handle(id, Event::Committed(finished.ops, incarnation, result.map(|()| achieved)));
+        }
+        if finished.has_work {
+            self.handle(id, Event::Turned(true));
+        }
+        for (ticket, clear) in finished.promises {
+            self.reply(id, ticket, AnswerBody::Cleared(clear));
         }
         for (ticket, counts) in finished.counts {
             self.reply(id, ticket, AnswerBody::Counted(counts));

@@ -1,11 +1,11 @@
 use kv_core::bucket::{BucketProperties, BucketTable, Quorum};
-use kv_core::causality::{Actor, Context, ContextToken, Dot, Stamp};
+use kv_core::causality::{Actor, Context, ContextToken, Dot, DotSet, Stamp};
 use kv_core::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
-use kv_core::record::{EncodedRecord, Record};
+use kv_core::record::{EncodedRecord, Provenance, Record, Version};
 use kv_core::storage::Durability;
 use kv_core::transport::Sender;
 use kv_core::wire::{AnswerBody, Forward, Header, ReadItem, Request, RequestBody, WriteAnswer, WriteItem};
@@ -19,16 +19,33 @@ const PEER: NodeId = NodeId(2);
 fn read(key: &Key) -> RequestBody {
     RequestBody::Read(vec![ReadItem {
         bucket: BucketId::DEFAULT,
-        epoch: Epoch(0),
         key: key.clone(),
         unless: None,
         stand_in: false,
+        repairs: false,
     }])
 }
 
 fn write(key: &Key, bucket: BucketId) -> WriteItem {
-    let record = EncodedRecord::encode(&Record::new(), bucket, key).into_bytes();
-    WriteItem { bucket, epoch: Epoch(0), key: key.clone(), record, heal: None, stand_in_for: None }
+    let actor = Actor { incarnation: Incarnation(5), birth: 1 };
+    let version = Version {
+        dot: Dot { actor, counter: 1 },
+        past: DotSet::new(),
+        stamp: Stamp(1),
+        expiry: None,
+        id: None,
+        value: Some(bytes::Bytes::from_static(b"v")),
+    };
+    let record: Record = [version].into_iter().collect();
+    let record = EncodedRecord::encode(&record, bucket, key).into_bytes();
+    WriteItem {
+        bucket,
+        read: Provenance { epoch: Epoch::FIRST, ..Provenance::default() },
+        key: key.clone(),
+        record,
+        heal: None,
+        stand_in_for: None,
+    }
 }
 
 fn peer_bodies(cluster: &Cluster, key: &Key) -> Vec<RequestBody> {

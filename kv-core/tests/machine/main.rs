@@ -8,6 +8,7 @@ mod cluster;
 mod damage;
 mod deadlines;
 mod door;
+mod epochs;
 mod exchanges;
 mod forwarding;
 mod gets;

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use kv_core::mutants::{Mutant, choose};
 
-use crate::{batches, damage, deadlines, exchanges, forwarding, gets, lives, puts, scans, stand_ins};
+use crate::{batches, damage, deadlines, epochs, exchanges, forwarding, gets, lives, puts, scans, stand_ins};
 
 const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContinuesCounterOfRepairedRecord, damage::a_record_that_others_gave_back_is_not_gone_on_with),
@@ -66,6 +66,24 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::LastLeafIsSkipped, exchanges::what_a_node_missed_it_gets_although_nobody_reads),
     (Mutant::ComparesWithoutRepair, exchanges::what_a_node_missed_it_gets_although_nobody_reads),
     (Mutant::RecoveringIsInTrees, exchanges::a_record_that_is_recovering_is_made_whole_although_nobody_reads),
+    (Mutant::ReapsAfterThree, epochs::what_is_deleted_leaves_the_stores_after_a_few_epochs),
+    (Mutant::SinceIsAlwaysBelieved, epochs::a_sender_is_believed_once_everybody_must_have_had_it),
+    (Mutant::OthersNeedNotAsk, epochs::those_count_who_are_abreast_and_know_that_no_older_copies_are_kept),
+    (Mutant::CountsThoseBehind, epochs::those_count_who_are_abreast_and_know_that_no_older_copies_are_kept),
+    (
+        Mutant::TurnsWithoutStandIns,
+        epochs::while_a_copy_is_kept_that_cannot_be_delivered_no_second_epoch_begins,
+    ),
+    (
+        Mutant::RecoveringPartitionVotes,
+        epochs::a_replica_that_is_far_behind_is_emptied_and_does_not_vote_until_it_has_met_the_others,
+    ),
+    (
+        Mutant::FarBehindMerges,
+        epochs::a_replica_that_is_far_behind_is_emptied_and_does_not_vote_until_it_has_met_the_others,
+    ),
+    (Mutant::NoFence, epochs::what_was_read_long_ago_is_refused),
+    (Mutant::StandInsTakeAnyEpoch, epochs::who_was_asked_takes_no_older_copies),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use kv_core::causality::{Actor, Dot, DotSet, Stamp};
 use kv_core::command::ScanPosition;
 use kv_core::error::ErrorKind;
-use kv_core::ids::{Epoch, Incarnation, Token};
+use kv_core::ids::{Incarnation, Token};
 use kv_core::key::{Key, StorageKey};
-use kv_core::record::{Cell, EncodedRecord, Record, Version};
-use kv_core::replica::read_range;
+use kv_core::record::{Cell, EncodedRecord, Record, Sinces, Version};
+use kv_core::replica::{Epochs, read_range};
 use kv_core::resolver::KeepSiblings;
 use kv_core::storage::{Batch, Durability, MemoryStorage, Storage};
 use kv_core::view::View;
@@ -41,7 +41,8 @@ fn store(view: &View, keys: &BTreeSet<(Token, Key)>, is_live: impl Fn(&Key) -> b
         record.add(version, &KeepSiblings);
         let record = EncodedRecord::encode(&record, bucket, key);
         let storage_key = StorageKey::new(bucket, *token, key.as_bytes());
-        let cell = Cell { own: None, recovering: None, record }.encode(storage_key.as_bytes());
+        let cell = Cell { own: None, recovering: None, sinces: Sinces::default(), record }
+            .encode(storage_key.as_bytes());
         batch.put(storage_key.as_bytes(), &[&cell]);
     }
     store.write(&batch, Durability::Buffered).unwrap();
@@ -49,7 +50,7 @@ fn store(view: &View, keys: &BTreeSet<(Token, Key)>, is_live: impl Fn(&Key) -> b
 }
 
 fn page(view: &View, store: &MemoryStorage, item: &RangeItem) -> RangePage {
-    match read_range(view, store, item) {
+    match read_range(view, store, &Epochs::default(), item) {
         RangeAnswer::Page(page) => page,
         RangeAnswer::Refused(kind) => panic!("refused: {}", kind.name()),
     }
@@ -58,7 +59,7 @@ fn page(view: &View, store: &MemoryStorage, item: &RangeItem) -> RangePage {
 fn item(view: &View) -> RangeItem {
     RangeItem {
         bucket: view.bucket("default").unwrap().id,
-        epoch: Epoch(0),
+        repairs: false,
         from: ScanPosition::default(),
         last: Token(u64::MAX),
         prefix: Bytes::new(),
@@ -154,5 +155,8 @@ fn a_store_with_strange_keys_is_not_trusted() {
     let bucket = view.bucket("default").unwrap().id;
     batch.put(&[&bucket.0.to_be_bytes()[..], b"short"].concat(), &[b"?"]);
     store.write(&batch, Durability::Buffered).unwrap();
-    assert_eq!(read_range(&view, &store, &item(&view)), RangeAnswer::Refused(ErrorKind::Damaged));
+    assert_eq!(
+        read_range(&view, &store, &Epochs::default(), &item(&view)),
+        RangeAnswer::Refused(ErrorKind::Damaged)
+    );
 }

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{NodeId, TraceId};
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
-use kv_core::replica::{self, Minted, Mutation};
+use kv_core::replica::{self, Minted, Mutation, Partitions};
 use kv_core::time::Now;
 use kv_core::transport::{CallError, Sender};
-use kv_core::wire::{AnswerBody, Header, Request, RequestBody, WriteAnswer, decode_answer, encode_request};
+use kv_core::wire::{
+    AnswerBody, Header, RangeAnswer, RangeItem, Request, RequestBody, WriteAnswer, decode_answer,
+    encode_request,
+};
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
@@ -84,12 +87,12 @@ impl Shared {
             Effect::ReadRange(op, item) if self.config.store.capabilities().reads_may_block => {
                 let (shared, live) = (self.clone(), live.clone());
                 self.runtime.spawn_blocking(move || {
-                    let answer = replica::read_range(&live.view, &*shared.config.store, &item);
+                    let answer = shared.read_range(&live, &item);
                     shared.drive(&live, Event::Range(op, answer));
                 });
             }
             Effect::ReadRange(op, item) => {
-                let answer = replica::read_range(&live.view, &*self.config.store, &item);
+                let answer = self.read_range(live, &item);
                 events.push(Event::Range(op, answer));
             }
             Effect::ReadCopies(after) => {
@@ -100,12 +103,22 @@ impl Shared {
                     shared.drive(&live, Event::Copies(page));
                 });
             }
-            Effect::ReadTrees(step, ids) => events.push(Event::Trees(step, self.trees.trees(&ids))),
+            Effect::ReadTrees(step, ids) => {
+                let Partitions { trees, epochs } = &*self.partitions;
+                let standings = ids.iter().map(|id| epochs.standing(*id));
+                events.push(Event::Trees(step, trees.trees(&ids).into_iter().zip(standings).collect()));
+            }
+            Effect::ReadToClear(step) => {
+                events.push(Event::ToClear(step, self.partitions.epochs.to_clear(&live.view)));
+            }
+            Effect::Cleared(items) => items.iter().for_each(|item| self.partitions.epochs.cleared(*item)),
+            Effect::Heard(tree, theirs) => self.partitions.epochs.heard(tree, theirs),
+            Effect::Met(meeting) => self.partitions.epochs.met(&live.view, meeting),
             Effect::List(step, item) => {
                 let (shared, live) = (self.clone(), live.clone());
                 // Nobody waits for it.
                 self.runtime.spawn_blocking(move || {
-                    let answer = replica::read_range(&live.view, &*shared.config.store, &item);
+                    let answer = shared.read_range(&live, &item);
                     shared.drive(&live, Event::Listed(step, answer));
                 });
             }
@@ -132,7 +145,12 @@ impl Shared {
     }
 
     fn read(&self, live: &Live, item: &kv_core::wire::ReadItem) -> kv_core::wire::ReadAnswer {
-        replica::read(&live.view, &*self.config.store, item, &mut Vec::with_capacity(512))
+        let (store, epochs) = (&*self.config.store, &self.partitions.epochs);
+        replica::read(&live.view, store, epochs, item, &mut Vec::with_capacity(512))
+    }
+
+    fn read_range(&self, live: &Live, item: &RangeItem) -> RangeAnswer {
+        replica::read_range(&live.view, &*self.config.store, &self.partitions.epochs, item)
     }
 
     /// Calls a peer in a task of its own and brings the answer to the machine.
@@ -229,8 +247,11 @@ pub(super) fn refuse(mutation: Mutation<Ticket>) -> Option<Event<Ticket>> {
             None
         }
         // They are delivered, or asked for, again.
-        Mutation::Release(_) | Mutation::Checkpoint { .. } | Mutation::Count { reply: None, .. } => None,
-        Mutation::Count { reply: Some(reply), .. } => {
+        Mutation::Release(_)
+        | Mutation::Turn
+        | Mutation::Checkpoint { .. }
+        | Mutation::Count { reply: None, .. } => None,
+        Mutation::Count { reply: Some(reply), .. } | Mutation::Promise { reply, .. } => {
             reply.answer(AnswerBody::Refused(overloaded()));
             None
         }

@@ -107,6 +107,7 @@ impl Shared {
                 | RequestBody::Write(_)
                 | RequestBody::MergeBuckets(_)
                 | RequestBody::Gossip(_)
+                | RequestBody::Clear(_)
                 | RequestBody::Compare(_)
         );
         let lost = Lost::of(&request.body);

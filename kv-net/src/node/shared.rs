@@ -7,7 +7,7 @@ use kv_core::causality::Clock;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
 use kv_core::machine::{Door, NodeMachine};
-use kv_core::replica::{StandIns, Trees};
+use kv_core::replica::{Partitions, StandIns};
 use kv_core::time::Now;
 use kv_core::transport::Transport;
 use parking_lot::Mutex;
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     /// What the store keeps for absent owners.
     pub(super) stand_ins: Arc<StandIns>,
     /// What the store holds of each partition.
-    pub(super) trees: Arc<Trees>,
+    pub(super) partitions: Arc<Partitions>,
     pub(super) tracer: Tracer,
     pub(super) local_gets: LocalGets,
     pub(super) refusals: Refusals,
@@ -89,7 +89,7 @@ impl Shared {
             peers: &live.peers,
             incarnation: self.incarnation(),
             store: &*self.config.store,
-            trees: &self.trees,
+            partitions: &self.partitions,
         }
     }
 

@@ -80,7 +80,7 @@ impl Node {
             machine: Mutex::new(NodeMachine::new(config.limits.clone(), life)),
             clock: ledger.minter.clock().clone(),
             stand_ins: ledger.stand_ins.clone(),
-            trees: ledger.trees.clone(),
+            partitions: ledger.partitions.clone(),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
             tracer: Tracer::new(config.node, config.trace_sample),
@@ -157,7 +157,8 @@ impl Node {
         if !self.shared.config.store.capabilities().reads_may_block {
             let store = &*self.shared.config.store;
             let begun = self.shared.local_gets.begin();
-            let served = BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, &get, buffer));
+            let epochs = &self.shared.partitions.epochs;
+            let served = BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, epochs, &get, buffer));
             if let Some(result) = served {
                 if let Ok(answer) = &result {
                     self.shared.local_gets.served(begun, answer.values.len());

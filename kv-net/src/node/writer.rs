@@ -120,6 +120,12 @@ fn tell(
     if !finished.ops.is_empty() {
         shared.drive(live, Event::Committed(finished.ops, incarnation, result));
     }
+    if finished.has_work {
+        shared.drive(live, Event::Turned(true));
+    }
+    for (ticket, clear) in finished.promises {
+        ticket.answer(AnswerBody::Cleared(clear));
+    }
     for (ticket, counts) in finished.counts {
         ticket.answer(AnswerBody::Counted(counts));
     }

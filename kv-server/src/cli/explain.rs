@@ -32,7 +32,8 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let key = arguments.key.key()?;
     let (r, quorum) = (arguments.r, arguments.quorum);
-    let options = ReadOptions { r, quorum, timeout_ms: session.timeout_ms(), explain: true };
+    let options =
+        ReadOptions { r, quorum, timeout_ms: session.timeout_ms(), explain: true, ..ReadOptions::default() };
     let get = Get { bucket: arguments.key.bucket.clone(), key: key.clone(), options };
     let answer = session.client.get(get).await?;
     let Some(explain) = &answer.explain else {

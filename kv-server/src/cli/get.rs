@@ -46,6 +46,7 @@ pub(super) async fn run(
         quorum: arguments.quorum,
         timeout_ms: session.timeout_ms(),
         explain: arguments.explain,
+        ..ReadOptions::default()
     };
     let get = Get { bucket: arguments.key.bucket.clone(), key: key.clone(), options };
     let answer = session.client.get(get).await?;

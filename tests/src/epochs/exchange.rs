@@ -11,7 +11,12 @@ impl World {
         let Body::Offer { from, incarnation } = offer.body else { unreachable!("no offer: {offer:?}") };
         let by = offer.owner;
         self.learn(by, &offer, rule);
-        let is_clear = self.replicas[by].is_clear;
+        let is_clear = if rule.is(Variant::StandInsPromise) {
+            let cleared = self.replicas[by].disk.cleared;
+            cleared.is_some() && cleared >= offer.epoch
+        } else {
+            self.replicas[by].is_clear
+        };
         let body = Body::Answer { from: by, to_incarnation: incarnation, to_epoch: offer.epoch, is_clear };
         self.message(by, from, body, rule)
     }
@@ -34,6 +39,7 @@ impl World {
             || !rule.stand_in
             || rule.is(Variant::OthersNeedNotAsk)
             || rule.is(Variant::TurnsWithoutStandIns);
+        replica.seen[from] = replica.seen[from].max(answer.epoch);
         let is_abreast = answer.epoch >= replica.disk.epoch || rule.is(Variant::CountsThoseBehind);
         if to_epoch == replica.disk.epoch && is_abreast && is_clear {
             replica.met |= 1 << from;

@@ -99,8 +99,7 @@ impl EpochModel {
 
     fn epochs(&self, world: &World, actions: &mut Vec<Action>) {
         for by in 0..self.replicas {
-            let is_clear = world.epoch(by).is_some_and(|epoch| world.stand_in.is_clear(epoch));
-            if self.rule.stand_in && !world.replicas[by].is_clear && is_clear {
+            if self.rule.stand_in && world.may_ask(by, self.rule) {
                 actions.push(Action::Ask { by });
             }
             if world.epoch(by) < Some(self.epochs) && world.may_turn(by, self.rule) {

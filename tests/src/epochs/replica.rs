@@ -13,6 +13,8 @@ pub struct Disk {
     pub epoch: Option<Epoch>,
     /// The replicas with which it has to finish an exchange before it votes, a bit each.
     pub missing: u8,
+    /// The latest epoch before which the stand-in said to keep nothing.
+    pub cleared: Option<Epoch>,
     /// Every write that it has taken; kept by the variant with node-wide clocks only.
     pub seen: Writes,
     /// The actor with which it may go on: birth and last counter.
@@ -27,6 +29,8 @@ pub struct Replica {
     pub incarnation: u8,
     /// The others with which it has finished an exchange since it entered its epoch in this life, a bit each.
     pub met: u8,
+    /// In which epoch each other was when they finished an exchange in this life.
+    pub seen: [Option<Epoch>; 3],
     /// Whether the stand-in said, since then, that it has no copy made before.
     pub is_clear: bool,
     /// The others that have answered it in this life when they were not ahead of it, a bit each.
@@ -37,14 +41,14 @@ impl Replica {
     /// A replica of the first layout: empty, and complete.
     pub fn first(incarnation: u8) -> Self {
         let disk = Disk { epoch: Some(0), ..Disk::default() };
-        Replica { disk, incarnation, met: 0, is_clear: false, heard: u8::MAX }
+        Replica { disk, incarnation, met: 0, seen: [None; 3], is_clear: false, heard: u8::MAX }
     }
 
     /// Opens `disk` in a new life.
     pub fn open(&mut self, disk: Disk, incarnation: u8, rule: Rule) {
         let met = if rule.is(Variant::EarlierLivesCount) { self.met } else { 0 };
         let disk = Disk { own: None, births: 0, ..disk };
-        *self = Replica { disk, incarnation, met, is_clear: false, heard: 0 };
+        *self = Replica { disk, incarnation, met, seen: [None; 3], is_clear: false, heard: 0 };
     }
 
     /// A new life on an empty disk. `others` have to be met before it votes.
@@ -60,7 +64,7 @@ impl Replica {
     pub fn counts_stand_ins(&self, others: u8, rule: Rule) -> bool {
         let heard = self.heard & others;
         match rule.variant {
-            Some(Variant::CountsBeforeMeeting) => true,
+            Some(Variant::CountsBeforeMeeting | Variant::StandInsPromise) => true,
             Some(Variant::CountsAfterMeetingOne) => heard != 0,
             Some(Variant::CountsAfterMeetingOneAndWhole) => heard != 0 && !self.is_recovering(),
             _ => heard == others,
@@ -147,10 +151,18 @@ impl Replica {
         self.forget_own_if_empty();
     }
 
+    /// The epoch for which it may ask the stand-in: the lowest of any replica.
+    pub fn asks_for(&self, others: u8) -> Option<Epoch> {
+        let others = (0..3).filter(|other| others & (1 << other) != 0);
+        let lowest = others.map(|other| self.seen[other]).min().flatten()?;
+        self.disk.epoch.map(|epoch| epoch.min(lowest)).filter(|epoch| self.disk.cleared < Some(*epoch))
+    }
+
     /// Whether it has done in its epoch what comes before the next.
     pub fn may_turn(&self, others: u8, rule: Rule) -> bool {
         let met = if rule.is(Variant::OneExchangeIsEnough) { self.met != 0 } else { self.met == others };
-        let clear = self.is_clear || !rule.stand_in || rule.is(Variant::TurnsWithoutStandIns);
+        let cleared = rule.is(Variant::StandInsPromise) && self.disk.cleared >= self.disk.epoch;
+        let clear = self.is_clear || cleared || !rule.stand_in || rule.is(Variant::TurnsWithoutStandIns);
         self.disk.epoch.is_some() && met && clear
     }
 

@@ -35,9 +35,9 @@ pub(super) fn fails(mut world: World, rule: Rule) -> Option<Check> {
     let sent = sent.chain(world.stand_in.copies.iter().map(|copy| copy.epoch)).max();
     settle(&mut world);
     let end = sent.max(Some(world.epoch_max())).unwrap() + EPOCHS;
-    for _ in 0..3 * EPOCHS {
+    for _ in 0..6 * EPOCHS {
         for by in 0..count {
-            if world.epoch(by).is_some_and(|epoch| world.stand_in.is_clear(epoch)) {
+            if world.may_ask(by, rule) {
                 world.act(Action::Ask { by }, rule);
             }
         }

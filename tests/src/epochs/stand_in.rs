@@ -13,9 +13,17 @@ pub struct Copy {
 }
 
 /// The stand-in: a copy for each owner and epoch, in the order in which they were begun.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StandIn {
     pub copies: Vec<Copy>,
+    /// The latest epoch for which it was asked; none after a loss, until somebody asks.
+    pub asked: Option<Epoch>,
+}
+
+impl Default for StandIn {
+    fn default() -> Self {
+        StandIn { copies: Vec::new(), asked: Some(0) }
+    }
 }
 
 impl StandIn {
@@ -31,6 +39,11 @@ impl StandIn {
             }
             None => self.copies.push(Copy { owner, epoch: read, record: *record }),
         }
+    }
+
+    /// Whether it takes what was read in an epoch.
+    pub fn takes(&self, read: Epoch, rule: Rule) -> bool {
+        !rule.is(Variant::StandInsPromise) || self.asked.is_some_and(|asked| read >= asked)
     }
 
     /// Whether no copy was made before `epoch`.

@@ -73,6 +73,9 @@ pub enum Variant {
     OwnPastStays,
     /// A coordinator counts an owner only if it took a frame of its present epoch or the one before.
     OwnersCountByEpoch,
+    /// As it is built: a replica asks the stand-in for copies older than the lowest epoch of any replica that it has exchanged with, and another that asked
+    /// for its epoch or a later one counts as met. A stand-in takes nothing from then on that is older, so that whoever sent it may count it.
+    StandInsPromise,
     /// What a replica has seen and does not hold was deleted, as node-wide clocks have it.
     SeenMeansDeleted,
 }
@@ -83,6 +86,7 @@ impl Variant {
         matches!(
             self,
             Variant::FollowsAtOnce
+                | Variant::StandInsPromise
                 | Variant::DueCovers
                 | Variant::PastsUnite
                 | Variant::OwnPastStays

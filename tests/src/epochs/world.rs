@@ -87,6 +87,17 @@ impl World {
         self.replicas[by].may_turn(self.others(by), rule)
     }
 
+    /// Whether a replica may ask the stand-in, and is told that it keeps nothing older.
+    pub fn may_ask(&self, by: usize, rule: Rule) -> bool {
+        let replica = &self.replicas[by];
+        let asks_for = if rule.is(Variant::StandInsPromise) {
+            replica.asks_for(self.others(by))
+        } else {
+            replica.disk.epoch.filter(|_| !replica.is_clear)
+        };
+        asks_for.is_some_and(|epoch| self.stand_in.is_clear(epoch))
+    }
+
     /// Does a step.
     pub fn act(&mut self, action: Action, rule: Rule) {
         match action {
@@ -114,6 +125,11 @@ impl World {
                 self.arrive(arrived, rule);
             }
             Action::Lose { message } => drop(self.messages.remove(message)),
+            Action::Ask { by } if rule.is(Variant::StandInsPromise) => {
+                let asked = self.replicas[by].asks_for(self.others(by));
+                self.replicas[by].disk.cleared = asked;
+                self.stand_in.asked = self.stand_in.asked.max(asked);
+            }
             Action::Ask { by } => self.replicas[by].is_clear = true,
             Action::Turn { by } => self.enter(by, self.epoch(by).unwrap() + 1, rule),
             fault => self.fault(fault, rule),
@@ -151,7 +167,7 @@ impl World {
             }
             Action::LoseStandIn => {
                 self.left.losses -= 1;
-                self.stand_in = StandIn::default();
+                self.stand_in = StandIn { asked: None, ..StandIn::default() };
                 self.wound = Some(Wound { store: self.replicas.len(), unmet: 0 });
             }
             other => unreachable!("no fault: {other:?}"),
@@ -216,7 +232,9 @@ impl World {
                 }
             }
             Body::Copy { write } => {
-                if let Some(epoch) = message.epoch {
+                if let Some(epoch) = message.epoch
+                    && self.stand_in.takes(epoch, rule)
+                {
                     self.stand_in.keep(owner, &record, epoch, rule);
                     self.count(write, self.replicas.len(), message.epoch, rule);
                 }
@@ -251,7 +269,8 @@ impl World {
         } else {
             let earlier = Epoch::from(rule.is(Variant::CountsEarlierStandIns));
             let others = self.others(made.by as usize);
-            coordinator.counts_stand_ins(others, rule) && read + earlier >= epoch
+            let is_fresh = read + earlier >= epoch || rule.is(Variant::StandInsPromise);
+            coordinator.counts_stand_ins(others, rule) && is_fresh
         };
         if may && coordinator.incarnation == made.dot.incarnation {
             self.history.acknowledge(write, store);

@@ -12,11 +12,11 @@ pub(super) enum Difference {
     Unsure,
 }
 
+/// A key in which replicas differ, and where it lies.
+pub(super) type Found = ((Token, Key), Difference);
+
 /// The keys of two pages in which they differ, and where the next pages begin: as far as both of them go.
-pub(super) fn differences(
-    ours: RangePage,
-    theirs: RangePage,
-) -> (Vec<((Token, Key), Difference)>, Option<ScanPosition>) {
+pub(super) fn differences(ours: RangePage, theirs: RangePage) -> (Vec<Found>, Option<ScanPosition>) {
     let next = [&ours.next, &theirs.next].into_iter().flatten().min().cloned();
     let is_within =
         |entry: &RangeEntry| next.as_ref().is_none_or(|next| next.is_behind(entry.token, &entry.key));
@@ -87,7 +87,7 @@ mod tests {
             ],
             next: None,
         };
-        let names = |pages: (Vec<((Token, Key), Difference)>, _)| {
+        let names = |pages: (Vec<Found>, _)| {
             let found = pages.0.into_iter();
             found.map(|((token, _), difference)| (token.0, difference)).collect::<Vec<_>>()
         };

@@ -21,6 +21,8 @@ pub(super) struct Round {
     /// When each pair was exchanged last.
     exchanged: BTreeMap<(TreeId, NodeId), u64>,
     now_us: u64,
+    /// Whether members are still to be asked for older copies, between this round and the next.
+    clears: bool,
 }
 
 impl Round {
@@ -35,6 +37,7 @@ impl Round {
             status: RepairStatus::default(),
             exchanged: BTreeMap::new(),
             now_us: 0,
+            clears: false,
         }
     }
 
@@ -86,6 +89,7 @@ impl Round {
             }
         };
         if self.status.peer.is_none() {
+            self.clears |= self.is_running;
             self.is_running = false;
             self.status.rounds_ended = self.status.rounds_begun;
             self.is_eager = self.asked > self.status.rounds_begun;
@@ -96,13 +100,19 @@ impl Round {
     fn begin(&mut self, view: &View, now: Now) {
         self.is_running = true;
         self.status.rounds_begun += 1;
-        self.begins_at_us = Some(now.monotonic_us + period_us(view));
+        let period_us = period_us(view);
+        self.begins_at_us = (period_us > 0).then_some(now.monotonic_us + period_us);
         let members = view.layout.members().iter().map(|member| member.id);
         self.peers = members.filter(|node| *node != view.node()).collect();
         // Not all nodes begin with the same one.
         let first = (self.seed.wrapping_add(self.status.rounds_begun) as usize) % self.peers.len().max(1);
         self.peers.rotate_left(first);
         self.exchanged.retain(|(tree, _), _| view.table().has(tree.bucket));
+    }
+
+    /// Whether members are to be asked for older copies now; once after each round.
+    pub(super) fn takes_clearing(&mut self) -> bool {
+        std::mem::take(&mut self.clears)
     }
 
     /// When there is something to do next, if no round is under way.

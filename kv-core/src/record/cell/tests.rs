@@ -9,7 +9,15 @@ fn sample() -> (Key, Cell) {
     mark.merged_with(NodeId(3), true);
     mark.merged_with(NodeId(2), false);
     let record = EncodedRecord::encode(&Record::new(), BucketId(1), &key);
-    (key, Cell { own: Some(OwnActor { actor, counter: 9 }), recovering: Some(mark), record })
+    (
+        key,
+        Cell {
+            own: Some(OwnActor { actor, counter: 9 }),
+            recovering: Some(mark),
+            sinces: Sinces::from_entries(vec![Epoch(3), Epoch::NONE]),
+            record,
+        },
+    )
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ids::{BucketId, PartitionId};
+use crate::ids::BucketId;
 use crate::key::StorageKey;
+use crate::replica::pieces::{each_piece, piece_key};
 use crate::replica::trees::{State, Trees};
 use crate::storage::{Batch, Page, ScanRange, Storage, StorageError};
 use crate::tree::{LEAVES, Tree, TreeId};
@@ -15,9 +16,7 @@ const COMPLETE: &str = "trees";
 const TREE: &str = "tree/";
 const MARK: &str = "mark/";
 
-/// Entries of a page, when the trees are loaded.
-const PAGE_ENTRIES: usize = 1_000;
-/// Bytes of such a page.
+/// Most bytes of a page of one entry.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Loads the trees of a store that is being opened. What does not pass its checksum has to be counted.
@@ -37,15 +36,15 @@ pub(in crate::replica) fn load(store: &dyn Storage, batch: &mut Batch) -> Result
         Tree::EMPTY
     };
     let mut trees = BTreeMap::new();
-    each(store, TREE, |id, words| {
-        let tree = words.and_then(|words| {
+    each_piece(store, TREE, |id, bytes| {
+        let tree = words(bytes).and_then(|words| {
             let (known, sums) = words.split_last()?;
             Tree::of(sums, *known)
         });
         trees.insert(id, State { tree: tree.unwrap_or(Tree::UNKNOWN), marked: 0 });
     })?;
-    each(store, MARK, |id, words| {
-        let marked = words.and_then(|words| words.first().copied()).unwrap_or(u64::MAX);
+    each_piece(store, MARK, |id, bytes| {
+        let marked = words(bytes).and_then(|words| words.first().copied()).unwrap_or(u64::MAX);
         let state = trees.entry(id).or_insert(State { tree: absent, marked: 0 });
         state.marked = marked;
         for leaf in (0..LEAVES as u8).filter(|leaf| marked & 1 << leaf != 0) {
@@ -53,32 +52,6 @@ pub(in crate::replica) fn load(store: &dyn Storage, batch: &mut Batch) -> Result
         }
     })?;
     Ok(Trees::new(trees, absent))
-}
-
-/// Goes through the pieces whose names begin with `prefix`: what they are of, and their words unless they are damaged.
-fn each(
-    store: &dyn Storage,
-    prefix: &str,
-    mut take: impl FnMut(TreeId, Option<Vec<u64>>),
-) -> Result<(), StorageError> {
-    let start = StorageKey::meta(prefix);
-    let end = StorageKey::meta(&format!("{prefix}~"));
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let mut page = Page::new(PAGE_ENTRIES, PAGE_BYTES);
-        let range = ScanRange { start: start.as_bytes(), end: end.as_bytes(), after: after.as_deref() };
-        store.scan(range, &mut page)?;
-        for (storage_key, value) in page.entries() {
-            let name = storage_key.get(start.as_bytes().len()..).unwrap_or_default();
-            if let Some(id) = parse(name) {
-                take(id, words(value));
-            }
-        }
-        if !page.is_full() {
-            return Ok(());
-        }
-        after = page.last_key().map(<[u8]>::to_vec);
-    }
 }
 
 fn is_any(store: &dyn Storage) -> Result<bool, StorageError> {
@@ -100,7 +73,7 @@ pub(super) fn put_tree(batch: &mut Batch, id: TreeId, tree: &Tree) {
     let known = tree.unknown().fold(u64::MAX, |known, leaf| known & !(1 << leaf));
     let words = tree.sums().iter().copied().chain([known]);
     put(batch, TREE, id, words);
-    batch.delete(key(MARK, id).as_bytes());
+    batch.delete(piece_key(MARK, id).as_bytes());
 }
 
 pub(super) fn put_mark(batch: &mut Batch, id: TreeId, marked: u64) {
@@ -108,15 +81,15 @@ pub(super) fn put_mark(batch: &mut Batch, id: TreeId, marked: u64) {
 }
 
 pub(super) fn remove_tree(batch: &mut Batch, id: TreeId) {
-    batch.delete(key(TREE, id).as_bytes());
-    batch.delete(key(MARK, id).as_bytes());
+    batch.delete(piece_key(TREE, id).as_bytes());
+    batch.delete(piece_key(MARK, id).as_bytes());
 }
 
 fn put(batch: &mut Batch, prefix: &str, id: TreeId, words: impl IntoIterator<Item = u64>) {
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
     let checksum = xxh3_64(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
-    batch.put(key(prefix, id).as_bytes(), &[&bytes]);
+    batch.put(piece_key(prefix, id).as_bytes(), &[&bytes]);
 }
 
 fn words(bytes: &[u8]) -> Option<Vec<u64>> {
@@ -124,14 +97,4 @@ fn words(bytes: &[u8]) -> Option<Vec<u64>> {
     let is_whole = xxh3_64(front) == u64::from_le_bytes(*checksum) && front.len() % 8 == 0;
     let words = front.chunks_exact(8).filter_map(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
     is_whole.then(|| words.collect())
-}
-
-fn key(prefix: &str, id: TreeId) -> StorageKey {
-    StorageKey::meta(&format!("{prefix}{:08x}/{:08x}", id.bucket.0, id.partition.0))
-}
-
-fn parse(name: &[u8]) -> Option<TreeId> {
-    let (bucket, partition) = std::str::from_utf8(name).ok()?.split_once('/')?;
-    let number = |text| u32::from_str_radix(text, 16).ok();
-    Some(TreeId { bucket: BucketId(number(bucket)?), partition: PartitionId(number(partition)?) })
 }

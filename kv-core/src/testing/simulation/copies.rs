@@ -37,9 +37,10 @@ impl World {
         }
     }
 
-    /// Whether a node has a version or something that replaced it; unknown where stamps decide, and of a record that is damaged.
+    /// Whether a node has a version or something that replaced it; unknown where stamps decide, of a record that is damaged, and where so many epochs
+    /// have gone by that what replaced it may be gone.
     fn has(&self, node: usize, key: usize, dot: crate::causality::Dot) -> Option<bool> {
-        if self.history.keys[key].by_stamp {
+        if self.history.keys[key].by_stamp || self.nodes[node].has_reaped() {
             return None;
         }
         let has = self.cell(node, key, |cell| {

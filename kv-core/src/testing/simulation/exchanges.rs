@@ -1,14 +1,19 @@
 //! Anti-entropy at the end of a run: replicas become equal although nobody reads, trees say what is stored, and nothing is sent twice.
 
+use smallvec::SmallVec;
+
+use crate::causality::Dot;
 use crate::ids::PartitionId;
 use crate::record::CellView;
-use crate::replica::count_leaf;
+use crate::replica::{Partitions, count_leaf};
 use crate::testing::simulation::world::World;
 use crate::testing::simulation::{Check, Violation};
 use crate::tree::{LEAVES, LeafId, TreeId};
 
 /// How many periods nodes are given to find what differs, and then to find that nothing does.
 const PERIODS: u64 = 12;
+/// How many until what is deleted is gone: five epochs, each a few rounds of exchanges.
+const REAPING_PERIODS_MAX: u64 = 40;
 
 impl World {
     /// Waits until every node has compared itself with every other, and judges what came of it.
@@ -40,6 +45,42 @@ impl World {
         }
     }
 
+    /// Waits until what is deleted has left the stores, and judges whether it has.
+    pub(super) fn check_reaping(&mut self, violations: &mut Vec<Violation>) {
+        let period_us = self.nodes[0].view.limits.repair_period_ms * 1_000;
+        if period_us == 0 {
+            return;
+        }
+        for _ in 0..REAPING_PERIODS_MAX {
+            if self
+                .nodes
+                .iter()
+                .all(|node| node.partitions().is_some_and(|of| of.epochs.figures().ageing == 0))
+            {
+                break;
+            }
+            self.wait(period_us);
+        }
+        for node in &self.nodes {
+            let figures = node.partitions().map(|partitions| partitions.epochs.figures());
+            for key in 0..self.keys.len() {
+                let dead = |cell: Option<CellView<'_>>| {
+                    let record = cell?.decode_record().ok()?;
+                    Some(record.versions().iter().filter(|version| version.is_tombstone()).count())
+                };
+                let dead = self.cell(node.index, key, dead).flatten().unwrap_or(0);
+                if dead > 0 {
+                    let name = &self.history.keys[key].name;
+                    let message = format!(
+                        "{name}: node {} stores {dead} tombstones {REAPING_PERIODS_MAX} periods after the last delete: {figures:?}",
+                        node.index
+                    );
+                    violations.push(Violation { check: Check::DeletedIsGone, message });
+                }
+            }
+        }
+    }
+
     fn keys_repaired(&self) -> u64 {
         self.nodes.iter().map(|node| node.keys_repaired()).sum()
     }
@@ -48,9 +89,8 @@ impl World {
         let state = |cell: Option<CellView<'_>>| match cell {
             None => State::Damaged,
             Some(cell) if cell.recovering.is_some() => State::Recovering,
-            // A damaged record of which nobody has a version is healed with none.
-            Some(cell) if cell.dots().is_ok_and(|dots| dots.is_empty()) => State::Whole(None),
-            Some(cell) => State::Whole(Some(cell.digest)),
+            // By name: pasts go at each replica in its own time. A record without versions is as good as none.
+            Some(cell) => State::Whole(cell.dots().ok().filter(|dots| !dots.is_empty())),
         };
         self.cell(node, key, state).unwrap_or(State::Whole(None))
     }
@@ -58,7 +98,7 @@ impl World {
     /// Each leaf that a node knows has the digest of what is stored; except where bits were flipped beneath it.
     pub(super) fn check_trees(&self, violations: &mut Vec<Violation>) {
         for node in &self.nodes {
-            let Some(trees) = node.trees() else { continue };
+            let Some(Partitions { trees, .. }) = node.partitions() else { continue };
             let partitioning = node.view.layout.partitioning();
             for (_, bucket, _) in node.view.table().buckets() {
                 for partition in (0..partitioning.count()).map(PartitionId) {
@@ -84,7 +124,7 @@ impl World {
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    Whole(Option<u64>),
+    Whole(Option<SmallVec<[Dot; 2]>>),
     Recovering,
     Damaged,
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::causality::{Clock, PeerClocks};
 use crate::error::ErrorKind;
-use crate::ids::{Incarnation, NodeId};
+use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::machine::{Admitted, Door, Event, Life, NodeMachine, PeerAnswer};
 use crate::membership::{Liveness, PeerIdentity};
 use crate::mutants::{self, Mutant};
-use crate::replica::{Ledger, Trees, open_store};
+use crate::replica::{Ledger, Partitions, open_store};
 use crate::storage::{Durability, Storage};
 use crate::testing::simulation::disk::FaultyDisk;
 use crate::testing::simulation::fabric::Fabric;
@@ -100,9 +100,14 @@ impl SimulatedNode {
         self.process.as_ref().map_or(0, |process| process.machine.repair_status().keys_repaired)
     }
 
-    /// The trees of the process, if one runs.
-    pub(super) fn trees(&self) -> Option<&Trees> {
-        self.process.as_ref().map(|process| &*process.ledger.trees)
+    /// Whether so many epochs have gone by that something that was deleted or replaced may be gone.
+    pub(super) fn has_reaped(&self) -> bool {
+        self.partitions().is_none_or(|partitions| partitions.epochs.figures().highest > Epoch::FIRST.plus(2))
+    }
+
+    /// What the process knows of its partitions, if one runs.
+    pub(super) fn partitions(&self) -> Option<&Partitions> {
+        self.process.as_ref().map(|process| &*process.ledger.partitions)
     }
 
     pub(super) fn repairs(&self) -> u64 {
@@ -304,8 +309,9 @@ impl SimulatedNode {
 
 impl Process {
     fn door<'a>(&'a self, view: &'a View, store: &'a dyn Storage) -> Door<'a> {
-        let trees = &self.ledger.trees;
-        Door { view, clock: &self.clock, peers: &self.peers, incarnation: self.incarnation, store, trees }
+        let partitions = &*self.ledger.partitions;
+        let (clock, peers, incarnation) = (&*self.clock, &self.peers, self.incarnation);
+        Door { view, clock, peers, incarnation, store, partitions }
     }
 }
 

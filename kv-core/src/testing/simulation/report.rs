@@ -76,6 +76,8 @@ pub enum Check {
     CopiesAreDelivered,
     /// The digests by which nodes compare what they hold are those of what is stored.
     TreesAreTrue,
+    /// What is deleted leaves the stores.
+    DeletedIsGone,
     /// A put that all owners acknowledged leaves each of them with what its coordinator had.
     WholeRecordsTravel,
     /// When faults are over and every key was read from all replicas, all nodes answer the same and all owners store the same.
@@ -103,6 +105,7 @@ impl fmt::Display for Check {
             Check::PagesAreInOrder => "pages are in order",
             Check::CopiesAreDelivered => "copies are delivered",
             Check::TreesAreTrue => "trees are true",
+            Check::DeletedIsGone => "what is deleted goes",
             Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",

@@ -27,6 +27,7 @@ impl World {
         self.check_copies(&mut violations);
         self.check_trees(&mut violations);
         self.hand_on();
+        self.check_reaping(&mut violations);
         self.check_exchanges(&mut violations);
         for key in 0..self.keys.len() {
             if self.read_from_all(key, key % self.nodes.len()).is_none() {
@@ -101,9 +102,11 @@ impl World {
     fn check_stored(&self, violations: &mut Vec<Violation>) {
         for key in 0..self.keys.len() {
             let stored = self.keys[key].owners.iter().map(|owner| {
+                // By name: pasts go at each replica in its own time.
                 let digest = self.cell(*owner, key, |cell| {
-                    cell.filter(|cell| cell.recovering.is_none()).map(|cell| cell.digest)
+                    cell.filter(|cell| cell.recovering.is_none()).and_then(|cell| cell.dots().ok())
                 });
+                let digest = digest.filter(|dots| dots.as_ref().is_none_or(|dots| !dots.is_empty()));
                 (*owner, digest)
             });
             let stored: Vec<_> = stored.collect();

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use crate::machine::{Effect, Event, Outcome, resolve, show};
-use crate::replica::{read, read_copies, read_range};
+use crate::replica::{Partitions, read, read_copies, read_range};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, NodeEvent, PendingCall, Ticket};
 use crate::testing::simulation::node::SimulatedNode;
@@ -49,7 +49,8 @@ impl SimulatedNode {
                 Effect::Read(reads) => {
                     let mut buffer = Vec::with_capacity(256);
                     for local in reads {
-                        let answer = read(&self.view, &*self.disk, &local.item, &mut buffer);
+                        let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                        let answer = read(&self.view, &*self.disk, epochs, &local.item, &mut buffer);
                         self.feed(Event::Read(local.op, answer), &mut more, fabric);
                     }
                 }
@@ -58,7 +59,8 @@ impl SimulatedNode {
                     self.feed(Event::Resolved(request.op, result), &mut more, fabric);
                 }
                 Effect::ReadRange(op, item) => {
-                    let answer = read_range(&self.view, &*self.disk, &item);
+                    let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                    let answer = read_range(&self.view, &*self.disk, epochs, &item);
                     self.feed(Event::Range(op, answer), &mut more, fabric);
                 }
                 Effect::ReadCopies(after) => {
@@ -66,12 +68,31 @@ impl SimulatedNode {
                     self.feed(Event::Copies(page), &mut more, fabric);
                 }
                 Effect::ReadTrees(step, ids) => {
-                    let Some(process) = &self.process else { return };
-                    let trees = process.ledger.trees.trees(&ids);
+                    let Some(Partitions { trees, epochs }) = self.partitions() else { return };
+                    let standings = ids.iter().map(|id| epochs.standing(*id));
+                    let trees = trees.trees(&ids).into_iter().zip(standings).collect();
                     self.feed(Event::Trees(step, trees), &mut more, fabric);
                 }
+                Effect::ReadToClear(step) => {
+                    let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                    let items = epochs.to_clear(&self.view);
+                    self.feed(Event::ToClear(step, items), &mut more, fabric);
+                }
+                Effect::Cleared(items) => {
+                    let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                    items.iter().for_each(|item| epochs.cleared(*item));
+                }
+                Effect::Heard(tree, theirs) => {
+                    let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                    epochs.heard(tree, theirs);
+                }
+                Effect::Met(meeting) => {
+                    let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                    epochs.met(&self.view, meeting);
+                }
                 Effect::List(step, item) => {
-                    let answer = read_range(&self.view, &*self.disk, &item);
+                    let Some(Partitions { epochs, .. }) = self.partitions() else { return };
+                    let answer = read_range(&self.view, &*self.disk, epochs, &item);
                     self.feed(Event::Listed(step, answer), &mut more, fabric);
                 }
                 Effect::Show(request) => {

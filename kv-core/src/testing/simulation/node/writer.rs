@@ -107,6 +107,12 @@ impl SimulatedNode {
         }
         let achieved = applied.achieved;
         let finished = applied.finish(&result, &mut process.ledger);
+        for (ticket, clear) in finished.promises {
+            self.answer(ticket, AnswerBody::Cleared(clear), fabric);
+        }
+        if finished.has_work {
+            self.run(Event::Turned(true), fabric);
+        }
         for (ticket, counts) in finished.counts {
             self.answer(ticket, AnswerBody::Counted(counts), fabric);
         }

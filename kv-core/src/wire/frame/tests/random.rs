@@ -16,7 +16,7 @@ use crate::command::{
     ScanPosition, Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
-use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
+use crate::ids::{BucketId, ClusterId, Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
 use crate::storage::Durability;
 use crate::wire::{
@@ -108,23 +108,32 @@ fn properties() -> impl Strategy<Value = BucketProperties> {
 }
 
 fn read_item() -> impl Strategy<Value = ReadItem> {
-    (any::<u32>(), any::<u64>(), key(), any::<Option<u64>>()).prop_map(|(bucket, epoch, key, unless)| {
-        ReadItem { bucket: BucketId(bucket), epoch: Epoch(epoch), key, unless, stand_in: epoch % 2 == 1 }
-    })
+    let flags = (any::<bool>(), any::<bool>());
+    (any::<u32>(), flags, key(), any::<Option<u64>>()).prop_map(
+        |(bucket, (stand_in, repairs), key, unless)| ReadItem {
+            bucket: BucketId(bucket),
+            key,
+            unless,
+            stand_in,
+            repairs,
+        },
+    )
 }
 
 fn write_item() -> impl Strategy<Value = WriteItem> {
     let source =
         (any::<u64>(), any::<bool>()).prop_map(|(node, complete)| Source { node: NodeId(node), complete });
-    (any::<u32>(), any::<u64>(), key(), blob(), proptest::option::of((any::<u64>(), vec(source, 0..4))))
-        .prop_map(|(bucket, epoch, key, record, sources)| WriteItem {
+    let heal = option::of((any::<u64>(), vec(source, 0..4)));
+    (any::<u32>(), trees::provenance(), key(), blob(), (heal, option::of(any::<u64>()))).prop_map(
+        |(bucket, read, key, record, (sources, owner))| WriteItem {
             bucket: BucketId(bucket),
-            epoch: Epoch(epoch),
+            read,
             key,
             record,
             heal: sources.map(|(damage, sources)| Heal { damage, sources }),
-            stand_in_for: (epoch % 3 == 0).then_some(NodeId(epoch)),
-        })
+            stand_in_for: owner.map(NodeId),
+        },
+    )
 }
 
 fn forward() -> impl Strategy<Value = Forward> {
@@ -149,11 +158,11 @@ fn position() -> impl Strategy<Value = ScanPosition> {
 }
 
 fn range_item() -> impl Strategy<Value = RangeItem> {
-    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>());
-    (numbers, position(), blob(), any::<bool>()).prop_map(
-        |((bucket, epoch, last, entries_max), from, prefix, records)| RangeItem {
+    let numbers = (any::<u32>(), any::<u64>(), any::<u32>());
+    (numbers, position(), blob(), any::<bool>(), any::<bool>()).prop_map(
+        |((bucket, last, entries_max), from, prefix, records, repairs)| RangeItem {
             bucket: BucketId(bucket),
-            epoch: Epoch(epoch),
+            repairs,
             from,
             last: Token(last),
             prefix,
@@ -248,6 +257,7 @@ fn request() -> impl Strategy<Value = RequestBody> {
         vec(any::<u8>(), 0..20).prop_map(|packet| RequestBody::Gossip(packet.into())),
         Just(RequestBody::Repair),
         vec(trees::leaf(), 0..5).prop_map(RequestBody::Count),
+        vec(trees::clear_item(), 0..5).prop_map(RequestBody::Clear),
         vec(trees::compare_item(), 0..5).prop_map(RequestBody::Compare),
     ]
 }
@@ -336,8 +346,9 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
     let read = prop_oneof![
         Just(ReadAnswer::Absent),
         Just(ReadAnswer::Unchanged),
-        blob().prop_map(ReadAnswer::Record),
-        (any::<u64>(), blob()).prop_map(|(damage, record)| ReadAnswer::Recovering(damage, record)),
+        (trees::provenance(), blob()).prop_map(|(read, record)| ReadAnswer::Record(read, record)),
+        (any::<u64>(), trees::provenance(), blob())
+            .prop_map(|(damage, read, record)| ReadAnswer::Recovering(damage, read, record)),
         any::<u64>().prop_map(ReadAnswer::Damaged),
         kind().prop_map(ReadAnswer::Refused),
     ];
@@ -362,6 +373,7 @@ fn answer() -> impl Strategy<Value = AnswerBody> {
         scanned().prop_map(AnswerBody::Scan),
         any::<u64>().prop_map(AnswerBody::Repair),
         vec(trees::leaf_count(), 0..4).prop_map(AnswerBody::Counted),
+        vec(any::<bool>(), 0..4).prop_map(AnswerBody::Cleared),
         vec(trees::compare_answer(), 0..4).prop_map(AnswerBody::Compared),
     ]
 }

@@ -13,7 +13,7 @@ use crate::command::{
     PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
-use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
+use crate::ids::{BucketId, ClusterId, Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
 use crate::layout::{Layout, LayoutDraft, Member, Partitioning, Placement};
 use crate::limits::Limits;
@@ -54,6 +54,7 @@ variants! { request_name, REQUESTS, RequestBody:
     "gossip" = RequestBody::Gossip(_),
     "repair" = RequestBody::Repair,
     "count" = RequestBody::Count(_),
+    "clear" = RequestBody::Clear(_),
     "compare" = RequestBody::Compare(_),
 }
 
@@ -74,6 +75,7 @@ variants! { answer_name, ANSWERS, AnswerBody:
     "scan" = AnswerBody::Scan(_),
     "repair" = AnswerBody::Repair(_),
     "counted" = AnswerBody::Counted(_),
+    "cleared" = AnswerBody::Cleared(_),
     "compared" = AnswerBody::Compared(_),
 }
 
@@ -109,7 +111,7 @@ variants! { change_name, CHANGES, BucketChange:
 variants! { read_answer_name, READ_ANSWERS, ReadAnswer:
     "absent" = ReadAnswer::Absent,
     "unchanged" = ReadAnswer::Unchanged,
-    "record" = ReadAnswer::Record(_),
+    "record" = ReadAnswer::Record(..),
     "recovering" = ReadAnswer::Recovering(..),
     "damaged" = ReadAnswer::Damaged(_),
     "refused" = ReadAnswer::Refused(_),
@@ -170,8 +172,13 @@ fn dot(counter: u64) -> Dot {
 }
 
 pub(super) fn read_items() -> Vec<ReadItem> {
-    let item =
-        |unless, stand_in| ReadItem { bucket: BucketId(1), epoch: Epoch(7), key: key("k"), unless, stand_in };
+    let item = |unless, stand_in| ReadItem {
+        bucket: BucketId(1),
+        key: key("k"),
+        unless,
+        stand_in,
+        repairs: !stand_in,
+    };
     vec![item(None, false), item(Some(0xabcd), false), item(None, true)]
 }
 
@@ -180,7 +187,7 @@ pub(super) fn write_items() -> Vec<WriteItem> {
         vec![Source { node: NodeId(1), complete: true }, Source { node: NodeId(2), complete: false }];
     let item = |heal, stand_in_for| WriteItem {
         bucket: BucketId(2),
-        epoch: Epoch(0),
+        read: trees::provenance(),
         key: key("key"),
         record: Bytes::from_static(b"record"),
         heal,
@@ -316,6 +323,7 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::Gossip(Bytes::from_static(b"packet")),
         RequestBody::Repair,
         RequestBody::Count(vec![trees::leaf()]),
+        RequestBody::Clear(vec![trees::clear_item()]),
         RequestBody::Compare(vec![trees::compare_item()]),
     ];
     let mut named: Vec<(String, RequestBody)> =
@@ -362,8 +370,8 @@ pub(super) fn read_answers() -> Vec<ReadAnswer> {
     vec![
         ReadAnswer::Absent,
         ReadAnswer::Unchanged,
-        ReadAnswer::Record(Bytes::from_static(b"record")),
-        ReadAnswer::Recovering(0x0102_0304, Bytes::from_static(b"part")),
+        ReadAnswer::Record(trees::provenance(), Bytes::from_static(b"record")),
+        ReadAnswer::Recovering(0x0102_0304, trees::provenance(), Bytes::from_static(b"part")),
         ReadAnswer::Damaged(u64::MAX),
         ReadAnswer::Refused(ErrorKind::FrameTooLarge),
     ]
@@ -507,6 +515,7 @@ pub(super) fn answers() -> Vec<(String, AnswerBody)> {
         AnswerBody::Scan(Ok(scans::scan_answer())),
         AnswerBody::Repair(3),
         AnswerBody::Counted(vec![trees::leaf_count()]),
+        AnswerBody::Cleared(vec![true, false]),
         AnswerBody::Compared(trees::compare_answers()),
     ];
     let mut named: Vec<(String, AnswerBody)> =

@@ -2,9 +2,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::ids::{BucketId, Epoch, PartitionId};
+use crate::record::{Provenance, Sinces};
 use crate::tree::{LeafCount, LeafId, TreeId};
 use crate::wire::frame::tests::random::kind;
-use crate::wire::{CompareAnswer, CompareItem};
+use crate::wire::{ClearItem, CompareAnswer, CompareItem, Standing};
 
 fn tree() -> impl Strategy<Value = TreeId> {
     let ids = (any::<u32>(), any::<u32>());
@@ -26,15 +27,38 @@ pub(super) fn leaf_count() -> impl Strategy<Value = LeafCount> {
     })
 }
 
+fn standing() -> impl Strategy<Value = Standing> {
+    let standing = (any::<u64>(), any::<bool>(), any::<u64>(), any::<bool>());
+    standing.prop_map(|(epoch, is_complete, cleared, is_wanted)| Standing {
+        epoch: Epoch(epoch),
+        is_complete,
+        cleared: Epoch(cleared),
+        is_wanted,
+    })
+}
+
+pub(super) fn provenance() -> impl Strategy<Value = Provenance> {
+    let provenance = (any::<u64>(), vec(any::<u64>(), 0..4));
+    provenance.prop_map(|(epoch, sinces)| Provenance {
+        epoch: Epoch(epoch),
+        sinces: Sinces::from_entries(sinces.into_iter().map(Epoch).collect()),
+    })
+}
+
+pub(super) fn clear_item() -> impl Strategy<Value = ClearItem> {
+    (tree(), any::<u64>()).prop_map(|(tree, epoch)| ClearItem { tree, epoch: Epoch(epoch) })
+}
+
 pub(super) fn compare_item() -> impl Strategy<Value = CompareItem> {
-    let item = (tree(), any::<u64>(), any::<u64>());
-    item.prop_map(|(tree, epoch, root)| CompareItem { tree, epoch: Epoch(epoch), root })
+    let item = (tree(), standing(), any::<u64>());
+    item.prop_map(|(tree, standing, root)| CompareItem { tree, standing, root })
 }
 
 pub(super) fn compare_answer() -> impl Strategy<Value = CompareAnswer> {
     prop_oneof![
-        Just(CompareAnswer::Same),
-        vec(any::<u64>(), 0..70).prop_map(CompareAnswer::Differs),
+        standing().prop_map(CompareAnswer::Same),
+        (standing(), vec(any::<u64>(), 0..70))
+            .prop_map(|(theirs, sums)| CompareAnswer::Differs(theirs, sums)),
         Just(CompareAnswer::Unknown),
         kind().prop_map(CompareAnswer::Refused),
     ]

@@ -2,14 +2,14 @@ use bytes::Bytes;
 
 use crate::bucket::Quorum;
 use crate::command::{GetAnswer, Scan, ScanAnswer, ScanEntry, ScanPosition};
-use crate::ids::{BucketId, Epoch, Token};
+use crate::ids::{BucketId, Token};
 use crate::wire::frame::tests::samples::{get_answer, key};
 use crate::wire::{RangeEntry, RangeItem, RangePage, RangeState};
 
 pub(super) fn range_item() -> RangeItem {
     RangeItem {
         bucket: BucketId(2),
-        epoch: Epoch(1),
+        repairs: true,
         from: position(),
         last: Token(u64::MAX),
         prefix: Bytes::from_static(b"pre"),

@@ -1,7 +1,8 @@
 use crate::error::ErrorKind;
 use crate::ids::{BucketId, Epoch, NodeId, PartitionId};
+use crate::record::{Provenance, Sinces};
 use crate::tree::{LeafCount, LeafId, TreeId};
-use crate::wire::{CompareAnswer, CompareItem, RepairStatus};
+use crate::wire::{ClearItem, CompareAnswer, CompareItem, RepairStatus, Standing};
 
 fn tree() -> TreeId {
     TreeId { bucket: BucketId(2), partition: PartitionId(300) }
@@ -15,15 +16,27 @@ pub(super) fn leaf_count() -> LeafCount {
     LeafCount { leaf: leaf(), sum: 1 << 63, expected: Some(7), records: 300, damaged: 1 }
 }
 
+fn standing() -> Standing {
+    Standing { epoch: Epoch(300), is_complete: true, cleared: Epoch(299), is_wanted: true }
+}
+
+pub(super) fn provenance() -> Provenance {
+    Provenance { epoch: Epoch(300), sinces: Sinces::from_entries(vec![Epoch(7), Epoch::NONE]) }
+}
+
+pub(super) fn clear_item() -> ClearItem {
+    ClearItem { tree: tree(), epoch: Epoch(300) }
+}
+
 pub(super) fn compare_item() -> CompareItem {
-    CompareItem { tree: tree(), epoch: Epoch(1), root: u64::MAX }
+    CompareItem { tree: tree(), standing: standing(), root: u64::MAX }
 }
 
 /// One answer of every kind.
 pub(super) fn compare_answers() -> Vec<CompareAnswer> {
     vec![
-        CompareAnswer::Same,
-        CompareAnswer::Differs(vec![0, 1, u64::MAX]),
+        CompareAnswer::Same(standing()),
+        CompareAnswer::Differs(standing(), vec![0, 1, u64::MAX]),
         CompareAnswer::Unknown,
         CompareAnswer::Refused(ErrorKind::UnknownBucket),
     ]

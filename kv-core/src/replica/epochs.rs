@@ -1,0 +1,404 @@
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::ids::{Epoch, NodeId};
+use crate::mutants::{self, Mutant};
+use crate::record::RecoveringMark;
+use crate::replica::epochs::stored::put;
+use crate::storage::Batch;
+use crate::tree::{LEAVES, LeafId, TreeId};
+use crate::view::View;
+use crate::wire::{ClearItem, Standing};
+
+pub(super) use stored::{load, put_replacement};
+
+/// Most partitions that go to their next epoch, or are emptied, in one batch.
+const TURNS_MAX: usize = 256;
+
+/// The epochs of the partitions of one store, and what has to happen before they end (`docs/epochs.md`).
+#[derive(Debug)]
+pub struct Epochs(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    states: BTreeMap<TreeId, State>,
+    /// What a partition begins with.
+    first: Stored,
+    /// The partitions of which something has yet to be stored.
+    changed: BTreeSet<TreeId>,
+    /// The partitions that have to be looked through, the leaf that is next, and whether something was found so far that will go some time.
+    sweeps: BTreeMap<TreeId, Sweep>,
+}
+
+/// What is stored of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stored {
+    epoch: Epoch,
+    /// The latest epoch for which somebody asked this node whether it keeps older copies; none for a store that took another's place and was not asked
+    /// yet. Copies that were read before it are refused from then on.
+    asked: Epoch,
+    /// The latest epoch before which no member keeps copies, as far as this node was told.
+    cleared: Epoch,
+    /// Set while this replica lacks what it once had: with whom it has exchanged since.
+    recovering: Option<RecoveringMark>,
+    /// Whether something is held that goes some time.
+    ages: bool,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    stored: Stored,
+    /// In which epoch each other owner was at the last exchange with it.
+    seen: BTreeMap<NodeId, Epoch>,
+    /// Those with whom it has exchanged in the present epoch, who were in it or beyond and knew that no older copies were kept.
+    met: BTreeSet<NodeId>,
+    /// Whether some owner wants the epoch to end.
+    wanted: bool,
+    /// The epoch of others, if this replica is too far behind them.
+    behind: Option<Epoch>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sweep {
+    next: u8,
+    found: bool,
+}
+
+/// How an exchange with another owner ended, as far as epochs go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meeting {
+    /// The partition.
+    pub tree: TreeId,
+    /// The other owner.
+    pub peer: NodeId,
+    /// The epoch in which it was begun here.
+    pub begun: Epoch,
+    /// What the other was when it answered.
+    pub theirs: Standing,
+}
+
+/// What a batch does to epochs, once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct EpochChanges {
+    turned: Vec<TreeId>,
+    anew: Vec<(TreeId, Epoch)>,
+    stored: Vec<TreeId>,
+}
+
+/// How the partitions of a store are getting on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EpochFigures {
+    /// The lowest epoch of any partition.
+    pub lowest: Epoch,
+    /// The highest.
+    pub highest: Epoch,
+    /// Partitions of buckets that lack what they once had.
+    pub recovering: u64,
+    /// Partitions of buckets that hold something deleted or expiring.
+    pub ageing: u64,
+}
+
+impl Default for Epochs {
+    /// Those of a store that begins with its cluster.
+    fn default() -> Self {
+        Epochs::new(BTreeMap::new(), Stored::of_first_store())
+    }
+}
+
+impl Epochs {
+    fn new(states: BTreeMap<TreeId, Stored>, first: Stored) -> Self {
+        let sweeps = BTreeMap::new();
+        let states = states.into_iter().map(|(tree, stored)| (tree, State::new(stored))).collect();
+        Epochs(Mutex::new(Inner { states, first, changed: BTreeSet::new(), sweeps }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The epoch of a partition.
+    pub fn epoch(&self, tree: TreeId) -> Epoch {
+        let inner = self.lock();
+        inner.stored(tree).epoch
+    }
+
+    /// Whether this replica lacks something of a partition, and so does not vote there.
+    pub fn is_recovering(&self, tree: TreeId) -> bool {
+        let inner = self.lock();
+        inner.stored(tree).recovering.is_some() && !mutants::on(Mutant::RecoveringPartitionVotes)
+    }
+
+    /// Whether this replica lacks something of any partition.
+    pub fn are_any_recovering(&self) -> bool {
+        let inner = self.lock();
+        inner.first.recovering.is_some()
+            || inner.states.values().any(|state| state.stored.recovering.is_some())
+    }
+
+    /// The epoch before which copies are refused; none if it is not known.
+    pub(super) fn asked(&self, tree: TreeId) -> Option<Epoch> {
+        let inner = self.lock();
+        Some(inner.stored(tree).asked).filter(|asked| *asked != Epoch::NONE)
+    }
+
+    /// What others may know of a partition.
+    pub fn standing(&self, tree: TreeId) -> Standing {
+        let inner = self.lock();
+        let stored = inner.stored(tree);
+        let state = inner.states.get(&tree);
+        Standing {
+            epoch: stored.epoch,
+            is_complete: stored.recovering.is_none(),
+            cleared: stored.cleared,
+            is_wanted: stored.ages || state.is_some_and(|state| state.wanted),
+        }
+    }
+
+    /// Takes note of what another owner is. A replica that is two epochs or more behind was lost or restored.
+    pub fn heard(&self, tree: TreeId, theirs: Standing) {
+        let mut inner = self.lock();
+        let ours = inner.stored(tree).epoch;
+        let is_behind = theirs.epoch >= ours.plus(2);
+        if is_behind || theirs.is_wanted || theirs.epoch > ours {
+            let state = inner.state(tree);
+            state.wanted = true;
+            if is_behind {
+                state.behind = state.behind.max(Some(theirs.epoch));
+            }
+        }
+    }
+
+    /// Takes note that a record of that epoch came from another owner.
+    pub(super) fn heard_epoch(&self, tree: TreeId, epoch: Epoch) {
+        if epoch > self.epoch(tree) {
+            self.heard(tree, Standing { epoch, is_complete: true, ..Standing::default() });
+        }
+    }
+
+    /// Something is held of the partition now that goes some time.
+    pub(super) fn age(&self, tree: TreeId) {
+        let mut inner = self.lock();
+        if !inner.stored(tree).ages {
+            inner.state(tree).stored.ages = true;
+            inner.changed.insert(tree);
+        }
+        if let Some(sweep) = inner.sweeps.get_mut(&tree) {
+            sweep.found = true;
+        }
+    }
+
+    /// Takes note that an exchange that this node began is over: what either had then, both have now.
+    pub fn met(&self, view: &View, meeting: Meeting) {
+        let Meeting { tree, peer, begun, theirs } = meeting;
+        let Some(bucket) = view.bucket_by_id(tree.bucket) else { return };
+        let mut inner = self.lock();
+        if !inner.states.contains_key(&tree) && inner.first.recovering.is_none() && !theirs.is_wanted {
+            // Nothing has to end.
+            return;
+        }
+        let state = inner.state(tree);
+        state.seen.insert(peer, theirs.epoch);
+        let is_behind = theirs.epoch < begun && !mutants::on(Mutant::CountsThoseBehind);
+        let is_clear = theirs.cleared >= begun || mutants::on(Mutant::OthersNeedNotAsk);
+        if begun == state.stored.epoch && is_clear && !is_behind {
+            state.met.insert(peer);
+        }
+        if let Some(mark) = &mut state.stored.recovering {
+            mark.merged_with(peer, theirs.is_complete);
+            let owners = view.owners(bucket, view.layout.partitioning().first_token(tree.partition));
+            if mark.is_over(view.node(), owners, bucket.properties.w_min.into()) {
+                state.stored.recovering = None;
+            }
+            inner.changed.insert(tree);
+        }
+    }
+
+    /// The partitions of which members have to be asked for older copies, and for copies older than what: than the lowest epoch of any owner, so that
+    /// what an owner reads now is refused nowhere.
+    pub fn to_clear(&self, view: &View) -> Vec<ClearItem> {
+        let inner = self.lock();
+        let due = inner.states.iter().filter_map(|(tree, state)| {
+            let seen = |owner: &NodeId| state.seen.get(owner).copied();
+            let lowest = others(view, *tree)?.map(seen).min()??;
+            let epoch = lowest.min(state.stored.epoch);
+            let is_wanted = state.stored.ages || state.wanted;
+            (is_wanted && epoch > state.stored.cleared).then_some(ClearItem { tree: *tree, epoch })
+        });
+        due.take(TURNS_MAX).collect()
+    }
+
+    /// Takes note that no member keeps a copy of a partition that was read before an epoch.
+    pub fn cleared(&self, ClearItem { tree, epoch }: ClearItem) {
+        let mut inner = self.lock();
+        let state = inner.state(tree);
+        state.stored.cleared = epoch.max(state.stored.cleared);
+        inner.changed.insert(tree);
+    }
+
+    /// Promises to take no copy that was read before `epoch`.
+    pub(super) fn promise(&self, tree: TreeId, epoch: Epoch) {
+        let mut inner = self.lock();
+        if epoch > inner.stored(tree).asked {
+            inner.state(tree).stored.asked = epoch;
+            inner.changed.insert(tree);
+        }
+    }
+
+    /// The partitions that are too far behind, with the epoch in which they are to begin anew.
+    pub(super) fn behind(&self) -> Vec<(TreeId, Epoch)> {
+        let inner = self.lock();
+        let behind = inner.states.iter().filter_map(|(tree, state)| Some((*tree, state.behind?)));
+        behind.take(TURNS_MAX).collect()
+    }
+
+    /// Adds to `batch` that partitions which were emptied begin anew.
+    pub(super) fn begin_anew(
+        &self,
+        anew: Vec<(TreeId, Epoch)>,
+        changes: &mut EpochChanges,
+        batch: &mut Batch,
+    ) {
+        let inner = self.lock();
+        for (tree, epoch) in &anew {
+            put(batch, *tree, &inner.stored(*tree).anew(*epoch));
+        }
+        changes.anew.extend(anew);
+    }
+
+    /// Adds to `batch` the next epoch of every partition in which all has happened that has to happen before.
+    pub(super) fn turn(&self, view: &View, changes: &mut EpochChanges, batch: &mut Batch) {
+        let inner = self.lock();
+        let ready = inner.states.iter().filter(|(tree, state)| {
+            let is_wanted = state.stored.ages || state.wanted;
+            let is_clear = state.stored.cleared >= state.stored.epoch;
+            let is_over = is_wanted && is_clear && state.behind.is_none();
+            let has_met =
+                others(view, **tree).is_some_and(|mut all| all.all(|owner| state.met.contains(owner)));
+            is_over && has_met && !changes.anew.iter().any(|(anew, _)| anew == *tree)
+        });
+        for (tree, state) in ready.take(TURNS_MAX) {
+            put(batch, *tree, &Stored { epoch: state.stored.epoch.plus(1), ..state.stored.clone() });
+            changes.turned.push(*tree);
+        }
+    }
+
+    /// Adds to `batch` what else has changed.
+    pub(super) fn store(&self, changes: &mut EpochChanges, batch: &mut Batch) {
+        let mut inner = self.lock();
+        for tree in std::mem::take(&mut inner.changed) {
+            let is_put = changes.turned.contains(&tree) || changes.anew.iter().any(|(anew, _)| *anew == tree);
+            if !is_put {
+                put(batch, tree, inner.stored(tree));
+            }
+            changes.stored.push(tree);
+        }
+    }
+
+    /// The batch is committed.
+    pub(super) fn commit(&self, changes: EpochChanges) {
+        let mut inner = self.lock();
+        for tree in changes.turned {
+            let state = inner.state(tree);
+            let stored = Stored { epoch: state.stored.epoch.plus(1), ..state.stored.clone() };
+            let (ages, seen) = (stored.ages, std::mem::take(&mut state.seen));
+            *state = State { seen, ..State::new(stored) };
+            if ages {
+                inner.sweeps.insert(tree, Sweep::default());
+            }
+        }
+        for (tree, epoch) in changes.anew {
+            let stored = inner.stored(tree).anew(epoch);
+            inner.states.insert(tree, State { wanted: true, ..State::new(stored) });
+            inner.sweeps.remove(&tree);
+        }
+    }
+
+    /// The batch was not written.
+    pub(super) fn not_written(&self, changes: EpochChanges) {
+        self.lock().changed.extend(changes.stored);
+    }
+
+    /// Whether partitions have to be looked through for what is due, emptied, or may go to their next epoch.
+    pub fn has_work(&self) -> bool {
+        let inner = self.lock();
+        !inner.sweeps.is_empty() || inner.states.values().any(|state| state.behind.is_some())
+    }
+
+    /// The next leaf that has to be looked through.
+    pub(super) fn next_sweep(&self) -> Option<LeafId> {
+        let inner = self.lock();
+        let (tree, sweep) = inner.sweeps.first_key_value()?;
+        Some(LeafId { tree: *tree, leaf: sweep.next })
+    }
+
+    /// A leaf was looked through; `found` says whether something is left in it that will go some time.
+    pub(super) fn swept(&self, leaf: LeafId, found: bool) {
+        let mut inner = self.lock();
+        let Some(sweep) = inner.sweeps.get_mut(&leaf.tree).filter(|sweep| sweep.next == leaf.leaf) else {
+            return;
+        };
+        sweep.found |= found;
+        sweep.next += 1;
+        if usize::from(sweep.next) == LEAVES
+            && let Some(sweep) = inner.sweeps.remove(&leaf.tree)
+        {
+            inner.state(leaf.tree).stored.ages = sweep.found;
+            inner.changed.insert(leaf.tree);
+        }
+    }
+
+    /// Goes to an epoch with everything that is held.
+    #[cfg(feature = "testing")]
+    pub fn go_to(&self, tree: TreeId, epoch: Epoch) {
+        self.lock().state(tree).stored.epoch = epoch;
+    }
+
+    /// How the partitions are getting on.
+    pub fn figures(&self) -> EpochFigures {
+        let inner = self.lock();
+        let epochs = || inner.states.values().map(|state| state.stored.epoch);
+        let count = |of: fn(&State) -> bool| inner.states.values().filter(|state| of(state)).count() as u64;
+        EpochFigures {
+            lowest: epochs().min().unwrap_or(inner.first.epoch),
+            highest: epochs().max().unwrap_or(inner.first.epoch),
+            recovering: count(|state| state.stored.recovering.is_some()),
+            ageing: count(|state| state.stored.ages),
+        }
+    }
+}
+
+/// The other owners of a partition; none unless this node is one.
+fn others(view: &View, tree: TreeId) -> Option<impl Iterator<Item = &NodeId>> {
+    let bucket = view.bucket_by_id(tree.bucket)?;
+    let owners = view.owners(bucket, view.layout.partitioning().first_token(tree.partition));
+    let own = view.node();
+    owners.contains(&own).then(|| owners.iter().filter(move |owner| **owner != own))
+}
+
+impl Stored {
+    /// The same partition, emptied, in the epoch of the others.
+    fn anew(&self, epoch: Epoch) -> Self {
+        let recovering = Some(RecoveringMark::new(0));
+        Stored { epoch, asked: self.asked, cleared: Epoch::NONE, recovering, ages: false }
+    }
+}
+
+impl State {
+    fn new(stored: Stored) -> Self {
+        let (seen, met) = (BTreeMap::new(), BTreeSet::new());
+        State { stored, seen, met, wanted: false, behind: None }
+    }
+}
+
+impl Inner {
+    fn stored(&self, tree: TreeId) -> &Stored {
+        self.states.get(&tree).map_or(&self.first, |state| &state.stored)
+    }
+
+    fn state(&mut self, tree: TreeId) -> &mut State {
+        let first = &self.first;
+        self.states.entry(tree).or_insert_with(|| State::new(first.clone()))
+    }
+}

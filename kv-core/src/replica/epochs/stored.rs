@@ -1,0 +1,99 @@
+//! The epochs as they are stored, among the store's own metadata.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::Error;
+use crate::ids::{Epoch, NodeId};
+use crate::key::StorageKey;
+use crate::record::RecoveringMark;
+use crate::replica::epochs::{Epochs, Stored};
+use crate::replica::pieces::{each_piece, piece_key};
+use crate::storage::{Batch, Storage};
+use crate::tree::TreeId;
+
+const EPOCH: &str = "epoch/";
+/// Says that the store took the place of one that was lost.
+const REPLACEMENT: &str = "replacement";
+
+#[derive(Serialize, Deserialize)]
+struct Piece {
+    epoch: Epoch,
+    asked: Epoch,
+    cleared: Epoch,
+    ages: bool,
+    is_recovering: bool,
+    merged: Vec<(NodeId, bool)>,
+}
+
+/// Loads the epochs of a store that is being opened.
+///
+/// # Errors
+///
+/// Those of the storage.
+pub(in crate::replica) fn load(store: &dyn Storage) -> Result<Epochs, Error> {
+    let is_replacement = store.get(StorageKey::meta(REPLACEMENT).as_bytes(), &mut Vec::new())?;
+    let first = if is_replacement { Stored::of_replacement() } else { Stored::of_first_store() };
+    let mut states = BTreeMap::new();
+    each_piece(store, EPOCH, |id, bytes| {
+        // What is damaged is not known: it begins as after a loss, and what is older than that of the others is emptied.
+        states.insert(id, decode(bytes).unwrap_or_else(Stored::of_replacement));
+    })?;
+    Ok(Epochs::new(states, first))
+}
+
+/// Marks a new store as one that takes the place of another, which was lost: nothing in it is complete.
+pub(in crate::replica) fn put_replacement(batch: &mut Batch) {
+    batch.put(StorageKey::meta(REPLACEMENT).as_bytes(), &[&[1]]);
+}
+
+impl Stored {
+    pub(super) fn of_first_store() -> Self {
+        Stored {
+            epoch: Epoch::FIRST,
+            asked: Epoch::FIRST,
+            cleared: Epoch::NONE,
+            recovering: None,
+            ages: false,
+        }
+    }
+
+    fn of_replacement() -> Self {
+        let recovering = Some(RecoveringMark::new(0));
+        Stored { epoch: Epoch::FIRST, asked: Epoch::NONE, cleared: Epoch::NONE, recovering, ages: true }
+    }
+}
+
+pub(super) fn put(batch: &mut Batch, tree: TreeId, stored: &Stored) {
+    let piece = Piece {
+        epoch: stored.epoch,
+        asked: stored.asked,
+        cleared: stored.cleared,
+        ages: stored.ages,
+        is_recovering: stored.recovering.is_some(),
+        merged: stored.recovering.as_ref().map(|mark| mark.merged().to_vec()).unwrap_or_default(),
+    };
+    let mut bytes = match postcard::to_stdvec(&piece) {
+        Ok(bytes) => bytes,
+        Err(error) => unreachable!("an epoch does not encode: {error}"),
+    };
+    let checksum = xxh3_64(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    batch.put(piece_key(EPOCH, tree).as_bytes(), &[&bytes]);
+}
+
+fn decode(bytes: &[u8]) -> Option<Stored> {
+    let (front, checksum) = bytes.split_last_chunk::<8>()?;
+    if xxh3_64(front) != u64::from_le_bytes(*checksum) {
+        return None;
+    }
+    let Piece { epoch, asked, cleared, ages, is_recovering, merged } = postcard::from_bytes(front).ok()?;
+    let recovering = is_recovering.then(|| {
+        let mut mark = RecoveringMark::new(0);
+        merged.into_iter().for_each(|(node, complete)| mark.merged_with(node, complete));
+        mark
+    });
+    Some(Stored { epoch, asked, cleared, recovering, ages })
+}
