@@ -16,7 +16,7 @@ use bytes::Bytes;
 use kv_core::bucket::{BucketTable, Quorum};
 use kv_core::causality::{Actor, Context, ContextToken, Dot, DotSet, Stamp};
 use kv_core::command::{
-    Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
+    Content, Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
 };
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{BucketId, ClusterId, Incarnation, NodeId, TraceId};
@@ -317,7 +317,10 @@ fn requests(record: &EncodedRecord, context: &ContextToken) -> Vec<RequestBody> 
         }),
         RequestBody::PutMany(PutMany {
             bucket: bucket(),
-            puts: vec![(key(), Some(value), Replace::Overwrite), (key(), None, Replace::Nothing)],
+            puts: vec![
+                (key(), Content::value(value), Replace::Overwrite),
+                (key(), Content::Tombstone, Replace::Nothing),
+            ],
             options: WriteOptions::default(),
         }),
         RequestBody::Cluster,

@@ -59,6 +59,8 @@ error_kinds! {
     InvalidConsistency = 9, retry: false;
     /// A batch has more keys than the limit.
     BatchTooLarge = 10, retry: false;
+    /// The expiry, or the id, that a put asks for cannot be.
+    InvalidPut = 11, retry: false;
     /// Fewer replicas answered than the operation needs.
     Unavailable = 20, retry: true;
     /// The deadline passed.

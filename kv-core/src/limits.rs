@@ -11,6 +11,9 @@ pub const KEY_BYTES_MAX: usize = 1_024;
 /// Most replicas that one key may have; owners of a key fit a 32-bit set.
 pub const REPLICAS_MAX: usize = 16;
 
+/// Latest time at which a value may expire, in milliseconds since 1970, and longest that it may live: as far as stamps go, to the year 10889.
+pub const EXPIRY_MS_MAX: u64 = (1 << 48) - 1;
+
 /// The bounds of a node. Past each of them stands a clear error and nothing is lost.
 ///
 /// Sizes are bytes, times are milliseconds. All nodes of a cluster should use the same values.

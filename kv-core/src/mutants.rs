@@ -54,6 +54,12 @@ pub enum Mutant {
     NoFence,
     StandInsTakeAnyEpoch,
     FarBehindMerges,
+    ExpiryIsIgnored,
+    OlderValueAfterExpiry,
+    ExpireBeatsSet,
+    ExpiryComesEarly,
+    TwinsAreShown,
+    RetryWritesAgain,
 }
 
 impl Mutant {
@@ -108,6 +114,12 @@ impl Mutant {
         Mutant::NoFence,
         Mutant::StandInsTakeAnyEpoch,
         Mutant::FarBehindMerges,
+        Mutant::ExpiryIsIgnored,
+        Mutant::OlderValueAfterExpiry,
+        Mutant::ExpireBeatsSet,
+        Mutant::ExpiryComesEarly,
+        Mutant::TwinsAreShown,
+        Mutant::RetryWritesAgain,
     ];
 }
 

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use kv_core::bucket::BucketProperties;
-use kv_core::command::{Get, Put, PutMany, PutResult, Replace, Scan, WriteOptions};
+use kv_core::command::{Content, Expires, Get, Put, PutMany, PutResult, Replace, Scan, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
@@ -15,7 +16,7 @@ use kv_core::layout::Member;
 use kv_core::limits::Limits;
 use kv_core::storage::MemoryStorage;
 use kv_core::transport::CallError;
-use kv_core::wire::BucketChange;
+use kv_core::wire::{BucketChange, RequestBody, decode_request};
 use kv_net::transport::{AddressBook, ClientTransport, Identity, LocalNetwork};
 use kv_net::{Client, Node, NodeConfig};
 
@@ -49,6 +50,58 @@ impl ClientTransport for Silence {
     }
 
     async fn shut_down(&self, _: Duration) {}
+}
+
+/// Carries every request, and loses so many answers to puts.
+#[derive(Debug)]
+struct Forgetful {
+    inner: Arc<dyn ClientTransport>,
+    losses: AtomicUsize,
+}
+
+#[async_trait]
+impl ClientTransport for Forgetful {
+    async fn call(&self, address: &str, frame: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
+        let is_put = matches!(decode_request(&frame).unwrap().body, RequestBody::Put(_));
+        let answer = self.inner.call(address, frame, deadline).await;
+        let takes = |left: usize| left.checked_sub(1);
+        let loses = is_put && self.losses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, takes).is_ok();
+        if loses { Err(CallError::NoAnswer(ErrorKind::ConnectionLost, "it broke".into())) } else { answer }
+    }
+
+    async fn shut_down(&self, grace: Duration) {
+        self.inner.shut_down(grace).await;
+    }
+}
+
+#[tokio::test]
+async fn a_put_whose_end_nobody_knows_is_tried_again_if_it_has_an_id() {
+    let network = LocalNetwork::new();
+    let _node = node(&network, Limits::default()).await;
+    let transport = Arc::new(Forgetful { inner: network.client(), losses: AtomicUsize::new(1) });
+    let client = Client::builder().seed("1").transport(transport.clone()).build().unwrap();
+    let blind =
+        |value: &'static str| Put { replace: Replace::Nothing, ..Put::new("default", key("k"), value) };
+    // Without an id nothing is tried again.
+    assert!(matches!(client.put(blind("a")).await, PutResult::Indeterminate(_)));
+    assert_eq!(client.get(Get::new("default", key("k"))).await.unwrap().values.len(), 1);
+    // With one it is, and is not made twice.
+    transport.losses.store(2, Ordering::SeqCst);
+    let id = Client::fresh_id();
+    let applied = client.put(blind("b").with_id(id)).await.into_result().unwrap();
+    let found = client.get(Get::new("default", key("k"))).await.unwrap();
+    let values: Vec<_> = found.values.iter().filter(|sibling| sibling.value == "b").collect();
+    assert_eq!((values.len(), Some(values[0].dot)), (1, applied.dot));
+    assert_ne!(id, Client::fresh_id());
+    // What is not made, after a try that may have been, may have been made.
+    transport.losses.store(usize::MAX, Ordering::SeqCst);
+    let mut hopeless = blind("c").with_id(Client::fresh_id());
+    hopeless.options.timeout_ms = Some(300);
+    assert!(matches!(client.put(hopeless).await, PutResult::Indeterminate(_)));
+    transport.losses.store(1, Ordering::SeqCst);
+    let bad = Put::expire("default", key("k"), Expires::Never).with_id(Client::fresh_id());
+    let PutResult::Indeterminate(error) = client.put(bad).await else { panic!("it was told") };
+    assert_eq!(error.kind(), ErrorKind::InvalidPut);
 }
 
 #[tokio::test]
@@ -101,8 +154,7 @@ async fn many_puts_whose_answers_do_not_fit_a_frame_are_not_called_undone() {
         Limits { value_bytes_max: 1, record_bytes_max: 2_100, frame_bytes_max: 8_400, ..Limits::default() };
     let _node = node(&network, limits).await;
     let client = client(&network);
-    let puts =
-        (0..300).map(|number| (key(&format!("k{number}")), Some(Bytes::from_static(b"v")), Replace::Nothing));
+    let puts = (0..300).map(|number| (key(&format!("k{number}")), Content::value("v"), Replace::Nothing));
     let put = PutMany { bucket: "default".into(), puts: puts.collect(), options: WriteOptions::default() };
     let results = client.put_many(put).await.unwrap();
     assert_eq!(results.len(), 300);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kv_core::bucket::{BucketProperties, Quorum};
-use kv_core::command::{Get, GetMany, Put, PutMany, PutResult, Replace, WriteOptions};
+use kv_core::command::{Content, Get, GetMany, Put, PutMany, PutResult, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
@@ -156,7 +156,7 @@ async fn many_keys_end_each_for_itself() {
     let large = bytes::Bytes::from(vec![0; (1 << 20) + 1]);
     let puts = keys.iter().enumerate().map(|(index, key)| {
         let value = if index == 7 { large.clone() } else { index.to_string().into() };
-        (key.clone(), Some(value), Replace::Overwrite)
+        (key.clone(), Content::value(value), Replace::Overwrite)
     });
     let put = PutMany { bucket: "default".into(), puts: puts.collect(), options: WriteOptions::default() };
     let results = cluster.client.put_many(put).await.unwrap();

@@ -59,6 +59,7 @@ impl From<ErrorKind> for Exit {
             | ErrorKind::RecordTooLarge
             | ErrorKind::InvalidConsistency
             | ErrorKind::BatchTooLarge
+            | ErrorKind::InvalidPut
             | ErrorKind::FrameTooLarge
             | ErrorKind::InvalidConfiguration
             | ErrorKind::InvalidLayout => Exit::Invalid,

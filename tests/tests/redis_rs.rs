@@ -53,6 +53,7 @@ async fn the_client_for_rust_works_with_both_protocols() {
         for protocol in PROTOCOLS {
             let addresses: Vec<String> = (0..3).map(|node| cluster.resp(node).unwrap()).collect();
             values(&mut connection(&addresses[0], protocol), protocol);
+            expiries(&mut connection(&addresses[1], protocol), protocol);
             about(&mut connection(&addresses[1], protocol), protocol);
             buckets(&mut connection(&addresses[2], protocol));
             errors(&mut connection(&addresses[0], protocol));
@@ -113,6 +114,61 @@ fn values(connection: &mut Connection, protocol: &str) {
     assert!(!connection.exists::<_, bool>(key("y")).unwrap());
 }
 
+fn expiries(connection: &mut Connection, protocol: &str) {
+    let key = format!("{protocol}-expiring");
+    let key = key.as_str();
+    // Nothing there.
+    assert_eq!(connection.ttl::<_, i64>(key).unwrap(), -2);
+    assert_eq!(connection.pttl::<_, i64>(key).unwrap(), -2);
+    assert_eq!(ask::<i64>(connection, &format!("EXPIRETIME {key}")), -2);
+    assert!(!connection.expire::<_, bool>(key, 100).unwrap());
+    assert!(!connection.persist::<_, bool>(key).unwrap());
+    // There, and without an expiry.
+    connection.set::<_, _, ()>(key, "v").unwrap();
+    assert_eq!(connection.ttl::<_, i64>(key).unwrap(), -1);
+    assert!(!connection.persist::<_, bool>(key).unwrap());
+    assert!(connection.expire::<_, bool>(key, 100).unwrap());
+    assert!((99..=100).contains(&connection.ttl::<_, i64>(key).unwrap()));
+    assert!(connection.persist::<_, bool>(key).unwrap());
+    assert_eq!(connection.pttl::<_, i64>(key).unwrap(), -1);
+    assert!(connection.expire_at::<_, bool>(key, 4_102_444_800).unwrap());
+    assert_eq!(ask::<i64>(connection, &format!("PEXPIRETIME {key}")), 4_102_444_800_000);
+    // What is written anew lives for ever, unless it says otherwise.
+    assert_eq!(ask::<String>(connection, &format!("SET {key} w KEEPTTL")), "OK");
+    assert_eq!(ask::<i64>(connection, &format!("EXPIRETIME {key}")), 4_102_444_800);
+    assert_eq!(ask::<String>(connection, &format!("SET {key} x KEEPTTL GET")), "w");
+    assert_eq!(ask::<i64>(connection, &format!("EXPIRETIME {key}")), 4_102_444_800);
+    assert_eq!(ask::<String>(connection, &format!("SET {key} y GET PX 900000")), "x");
+    assert!((1..=900_000).contains(&connection.pttl::<_, i64>(key).unwrap()));
+    connection.set::<_, _, ()>(key, "z").unwrap();
+    assert_eq!(connection.ttl::<_, i64>(key).unwrap(), -1);
+    assert_eq!(connection.get_ex::<_, String>(key, redis::Expiry::EX(50)).unwrap(), "z");
+    assert!((49..=50).contains(&connection.ttl::<_, i64>(key).unwrap()));
+    assert_eq!(connection.get_ex::<_, String>(key, redis::Expiry::PERSIST).unwrap(), "z");
+    assert_eq!(connection.ttl::<_, i64>(key).unwrap(), -1);
+    connection.set_ex::<_, _, ()>(key, "v", 100).unwrap();
+    connection.pset_ex::<_, _, ()>(key, "v", 100_000).unwrap();
+    assert!((99_000..=100_000).contains(&connection.pttl::<_, i64>(key).unwrap()));
+    // A time that has passed deletes.
+    assert!(connection.expire::<_, bool>(key, -1).unwrap());
+    assert_eq!(connection.get::<_, Option<String>>(key).unwrap(), None);
+    connection.set::<_, _, ()>(key, "v").unwrap();
+    assert!(connection.pexpire_at::<_, bool>(key, 1).unwrap());
+    assert!(!connection.exists::<_, bool>(key).unwrap());
+    // Time passes.
+    connection.pset_ex::<_, _, ()>(key, "v", 300).unwrap();
+    assert_eq!(connection.get::<_, Option<String>>(key).unwrap().as_deref(), Some("v"));
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while connection.get::<_, Option<String>>(key).unwrap().is_some() {
+        assert!(std::time::Instant::now() < end, "it never expires");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(connection.ttl::<_, i64>(key).unwrap(), -2);
+    assert_eq!(connection.del::<_, usize>(key).unwrap(), 0);
+    let found: Vec<String> = connection.scan_match(key).unwrap().map(|found| found.unwrap()).collect();
+    assert!(found.is_empty());
+}
+
 fn about(connection: &mut Connection, protocol: &str) {
     assert_eq!(ask::<String>(connection, "PING"), "PONG");
     assert_eq!(ask::<String>(connection, "PING you"), "you");
@@ -170,7 +226,8 @@ fn errors(connection: &mut Connection) {
         ("NOSUCH a", "unknown command 'NOSUCH', with args beginning with: 'a'"),
         ("GET", "wrong number of arguments for 'get' command"),
         ("SET a b NX", "SET with NX or XX is refused"),
-        ("SET a b EX 5", "SET with an expiry is refused"),
+        ("SET a b EX 0", "invalid expire time in 'set' command"),
+        ("EXPIRE a 1 GT", "EXPIRE with GT is refused"),
         ("INCR a", "INCR is refused: its purpose is atomicity"),
         ("SELECT 1", "DB index is out of range"),
     ] {

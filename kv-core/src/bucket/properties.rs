@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Quorum;
 use crate::error::{Error, ErrorKind};
-use crate::limits::{Limits, REPLICAS_MAX};
+use crate::limits::{EXPIRY_MS_MAX, Limits, REPLICAS_MAX};
 use crate::storage::Durability;
 
 /// Whose acknowledgements count towards a quorum.
@@ -38,6 +38,8 @@ pub struct BucketProperties {
     pub value_bytes_max: Option<u32>,
     /// Most versions of a key, if fewer than the node's own bound.
     pub siblings_max: Option<u32>,
+    /// So many milliseconds after it was put a value expires, unless the put says otherwise.
+    pub expiry_ms: Option<u64>,
 }
 
 impl Default for BucketProperties {
@@ -52,6 +54,7 @@ impl Default for BucketProperties {
             durability: Durability::Synced,
             value_bytes_max: None,
             siblings_max: None,
+            expiry_ms: None,
         }
     }
 }
@@ -84,6 +87,9 @@ impl BucketProperties {
         }
         if self.siblings_max.is_some_and(|most| most == 0 || most as usize > limits.siblings_max) {
             return bad(format!("siblings_max must be 1 to {}", limits.siblings_max));
+        }
+        if self.expiry_ms.is_some_and(|after_ms| after_ms == 0 || after_ms > EXPIRY_MS_MAX) {
+            return bad(format!("expiry_ms must be 1 to {EXPIRY_MS_MAX}"));
         }
         limits
             .check(n)

@@ -16,6 +16,8 @@ pub struct Sibling {
     pub dot: Dot,
     /// When it was stamped.
     pub stamp: Stamp,
+    /// When it expires, in milliseconds since 1970; none if never.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// What a get found.
@@ -48,7 +50,7 @@ pub struct Ack {
 /// What an applied put says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutApplied {
-    /// The name of the write; none for a delete that found nothing to delete.
+    /// The name of the write; none for a delete, or a change of an expiry, that found no value.
     pub dot: Option<Dot>,
     /// What the put replaced and itself: exactly its own context plus its own dot.
     pub context: ContextToken,

@@ -66,6 +66,8 @@ pub struct ExplainedVersion {
     pub stamp: Stamp,
     /// Length of the value in bytes, or none for a tombstone.
     pub value_bytes: Option<usize>,
+    /// When the value expires, in milliseconds since 1970; none if never.
+    pub expires_at_ms: Option<u64>,
     /// Whether it is part of the answer.
     pub won: bool,
 }
@@ -75,7 +77,7 @@ pub struct ExplainedVersion {
 pub enum Decision {
     /// No replica that counted knows the key.
     NotFound,
-    /// The only versions left are tombstones.
+    /// The only versions left are tombstones, or have expired.
     Deleted,
     /// One version replaced all others that were found.
     OnlyVersion,

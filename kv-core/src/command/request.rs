@@ -3,7 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::{Quorum, QuorumMode};
 use crate::causality::ContextToken;
+use crate::command::{Content, Expires};
 use crate::key::Key;
+use crate::record::WriteId;
 
 /// When the replicas that a get finds behind are brought up to date.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,20 @@ pub struct WriteOptions {
     pub timeout_ms: Option<u32>,
     /// Whether the answer says which replicas acknowledged.
     pub explain: bool,
+    /// By what the put is recognised when it is tried again.
+    pub attempt: Attempt,
+}
+
+/// Whether a put can be recognised when it is tried again. The id is kept in the version for as long as that is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Attempt {
+    /// It is not to be tried again, or is another write then.
+    #[default]
+    Only,
+    /// The first try of the put with this id, which no other write of the key has.
+    First(WriteId),
+    /// The put with this id may have been made: a quorum is read first, and where it is found nothing is made anew.
+    Again(WriteId),
 }
 
 /// What a put replaces.
@@ -75,8 +91,8 @@ pub struct Put {
     pub bucket: String,
     /// The key.
     pub key: Key,
-    /// The value, or none for a delete.
-    pub value: Option<Bytes>,
+    /// What is written.
+    pub content: Content,
     /// What it replaces. A delete replaces something: [`Replace::Nothing`] is refused for it unless the bucket goes by stamps.
     pub replace: Replace,
     /// How.
@@ -100,10 +116,10 @@ pub struct GetMany {
 pub struct PutMany {
     /// Name of the bucket.
     pub bucket: String,
-    /// Key, value (none for a delete) and what each put replaces.
+    /// Key, what is written and what each put replaces.
     #[serde(deserialize_with = "crate::codec::list")]
-    pub puts: Vec<(Key, Option<Bytes>, Replace)>,
-    /// How.
+    pub puts: Vec<(Key, Content, Replace)>,
+    /// How; they have no id together.
     pub options: WriteOptions,
 }
 
@@ -127,7 +143,7 @@ impl Put {
         Put {
             bucket: bucket.into(),
             key,
-            value: Some(value.into()),
+            content: Content::value(value),
             replace: Replace::Overwrite,
             options: WriteOptions::default(),
         }
@@ -138,7 +154,7 @@ impl Put {
         Put {
             bucket: bucket.into(),
             key,
-            value: None,
+            content: Content::Tombstone,
             replace: Replace::Overwrite,
             options: WriteOptions::default(),
         }
@@ -148,6 +164,29 @@ impl Put {
     #[must_use]
     pub fn with_context(mut self, context: ContextToken) -> Self {
         self.replace = Replace::Context(context);
+        self
+    }
+
+    /// A put that lets the value that is there expire at another time, and follows the bucket in everything else.
+    pub fn expire(bucket: impl Into<String>, key: Key, expires: Expires) -> Self {
+        Put { content: Content::Same(expires), ..Put::delete(bucket, key) }
+    }
+
+    /// The same put of a value that expires then; a delete stays one.
+    #[must_use]
+    pub fn expiring(mut self, expires: Expires) -> Self {
+        self.content = match self.content {
+            Content::Value(value, _) => Content::Value(value, expires),
+            Content::Same(_) => Content::Same(expires),
+            Content::Tombstone => Content::Tombstone,
+        };
+        self
+    }
+
+    /// The same put as the first try of the write with that id.
+    #[must_use]
+    pub fn with_id(mut self, id: WriteId) -> Self {
+        self.options.attempt = Attempt::First(id);
         self
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Delivery {
     /// Behind which storage key it goes on; none to begin with the first copy.
     cursor: Option<Vec<u8>>,
     state: State,
+    /// The number of the last request: an answer that comes again must not be taken for that of a later one, to another owner.
+    last: u64,
     /// Copies that owners have committed.
     pub(super) delivered: u64,
     /// Copies among them that owners refused as too old.
@@ -35,7 +37,7 @@ enum State {
 
 impl Delivery {
     pub(super) fn new() -> Self {
-        Delivery { at_us: 0, cursor: None, state: State::Resting, delivered: 0, stale: 0 }
+        Delivery { at_us: 0, cursor: None, state: State::Resting, last: 0, delivered: 0, stale: 0 }
     }
 
     /// When it wants to be ticked.
@@ -106,11 +108,12 @@ impl Delivery {
             heal: None,
             stand_in_for: None,
         });
+        self.last += 1;
         outbox.effect(Effect::Call {
             peer: target,
             body: RequestBody::Write(items.collect()),
             timeout_us: view.limits.deadline_ms_default * 1_000,
-            token: CallToken::Delivery,
+            token: CallToken::Delivery(self.last),
             trace: TraceId::NONE,
         });
         self.state = State::Sending { owner, copies, next, since_us: now.monotonic_us };
@@ -145,9 +148,13 @@ impl Delivery {
     pub(super) fn answer<T>(
         &mut self,
         (view, now): (&View, Now),
+        number: u64,
         result: Result<AnswerBody, CallError>,
         outbox: &mut Outbox<'_, T>,
     ) {
+        if number != self.last {
+            return;
+        }
         let State::Sending { owner, copies, next, since_us } =
             std::mem::replace(&mut self.state, State::Resting)
         else {

@@ -99,16 +99,13 @@ impl Door<'_> {
                 Admitted::Run(Event::Forwarded { ticket, from: (peer, forward_sender), id, floor, put })
             }
             RequestBody::Get(command) => match prepare::get(view, command) {
-                Ok(get) => match local_get(
-                    view,
-                    self.store,
-                    &self.partitions.epochs,
-                    &get,
-                    &mut Vec::with_capacity(256),
-                ) {
-                    Some(result) => Admitted::Answered(ticket, AnswerBody::Get(result)),
-                    None => Admitted::Run(Event::Get(ticket, get.traced(trace))),
-                },
+                Ok(get) => {
+                    let (epochs, mut buffer) = (&self.partitions.epochs, Vec::with_capacity(256));
+                    match local_get(view, self.store, epochs, &get, || now.wall_ms, &mut buffer) {
+                        Some(result) => Admitted::Answered(ticket, AnswerBody::Get(result)),
+                        None => Admitted::Run(Event::Get(ticket, get.traced(trace))),
+                    }
+                }
                 Err(error) => Admitted::Answered(ticket, AnswerBody::Get(Err(error))),
             },
             RequestBody::Put(command) => match prepare::put(view, self.peers, now, command) {

@@ -82,8 +82,8 @@ pub enum CallToken {
     Range(OpId, u8),
     /// A repair, whose answer nobody waits for.
     Repair,
-    /// Copies for an owner that was absent.
-    Delivery,
+    /// Copies for an owner that was absent, by the number of the request.
+    Delivery(u64),
     /// A step of anti-entropy.
     AntiEntropy(u64),
     /// Gossip, whose answer nobody waits for: to be carried apart from everything that may be large.

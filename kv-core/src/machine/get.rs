@@ -216,6 +216,7 @@ impl GetWork {
             key: self.target.key.clone(),
             records,
             secret: *step.view.secret(),
+            wall_ms: step.now.wall_ms,
         })));
     }
 
@@ -381,6 +382,7 @@ impl GetWork {
                 dot: version.dot,
                 stamp: version.stamp,
                 value_bytes: version.value.as_ref().map(bytes::Bytes::len),
+                expires_at_ms: version.expires_at_ms(),
                 won: won(version),
             });
             ExplainedReplica { node: *node, is_owner, state, versions: versions.collect(), repaired }

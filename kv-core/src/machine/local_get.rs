@@ -9,12 +9,13 @@ use crate::tree::LeafId;
 use crate::view::View;
 
 /// Serves a get that needs a single replica from the local store, where the call is made and without the machine; `None` if the get needs
-/// more than that, because of what it asks for or of what the store holds. `buffer` is scratch space.
+/// more than that, because of what it asks for or of what the store holds. `wall_ms` looks at the clock; `buffer` is scratch space.
 pub fn local_get(
     view: &View,
     store: &dyn Storage,
     epochs: &Epochs,
     get: &PreparedGet,
+    wall_ms: impl FnOnce() -> u64,
     buffer: &mut Vec<u8>,
 ) -> Option<Result<GetAnswer, Error>> {
     let target = &get.target;
@@ -38,6 +39,8 @@ pub fn local_get(
         _ => return None,
     };
     let context = record.context().seal(view.secret(), bucket.id, &target.key);
-    let (values, _) = values(bucket, record, 1);
+    // A look at the clock is a good part of what such a get costs.
+    let expires = record.versions().iter().any(|version| version.expiry.is_some());
+    let (values, _) = values(bucket, record, 1, if expires { wall_ms() } else { 0 });
     Some(Ok(GetAnswer { values, context, stand_ins: 0, explain: None }))
 }

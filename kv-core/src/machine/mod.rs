@@ -8,6 +8,7 @@ mod accept;
 mod anti_entropy;
 mod delivery;
 mod door;
+mod draft;
 mod effect;
 mod event;
 mod forwards;

@@ -383,7 +383,7 @@ impl<T> NodeMachine<T> {
     fn forward(&mut self, step: Step<'_>, owner: NodeId, outbox: &mut Outbox<'_, T>) {
         let Some(operation) = self.operations.get_mut(&step.op) else { return };
         let Work::Put(put) = &operation.work else { return };
-        let (value, context, options) = put.forward_body(step);
+        let (draft, context, options) = put.forward_body(step);
         let (bucket, key) = (put.target.bucket.id, put.target.key.clone());
         self.last_forward += 1;
         let id = self.last_forward;
@@ -403,7 +403,7 @@ impl<T> NodeMachine<T> {
                 floor,
                 bucket,
                 key,
-                value,
+                draft,
                 context,
                 options,
             }),

@@ -8,11 +8,14 @@ use smallvec::SmallVec;
 use crate::bucket::{Quorum, QuorumMode};
 use crate::causality::{Context, PeerClocks};
 use crate::command::{
-    Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, Scan, ScanPosition, WriteOptions,
+    Attempt, Content, Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, Scan, ScanPosition,
+    WriteOptions,
 };
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
+use crate::machine::draft::{Inherits, draft};
+use crate::record::Draft;
 use crate::time::Now;
 use crate::view::{Bucket, View};
 use crate::wire::Forward;
@@ -52,7 +55,8 @@ pub struct PreparedGet {
 #[derive(Debug, Clone)]
 pub struct PreparedPut {
     pub(super) target: Target,
-    pub(super) value: Option<Bytes>,
+    pub(super) draft: Draft,
+    pub(super) inherits: Inherits,
     pub(super) basis: Basis,
     pub(super) needed: usize,
     pub(super) options: WriteOptions,
@@ -84,6 +88,8 @@ pub struct PreparedScan {
 pub(super) enum Basis {
     /// From a read inside the operation that needs so many replicas.
     Read(usize),
+    /// It is given, but a read that needs so many replicas looks first whether the put was made before.
+    Sought(usize, Context),
     /// It is given.
     Given(Context),
 }
@@ -279,7 +285,7 @@ pub(super) fn get_to_repair(
 /// What is wrong with it; nothing was done.
 pub fn put(view: &View, clocks: &PeerClocks, now: Now, command: Put) -> Result<PreparedPut, Error> {
     let bucket = view.bucket(&command.bucket)?;
-    let what = (command.key, command.value, command.replace);
+    let what = (command.key, command.content, command.replace);
     one_put(view, clocks, now, bucket, what, &command.options)
 }
 
@@ -295,6 +301,10 @@ pub fn put_many(
     command: PutMany,
 ) -> Result<Vec<Result<PreparedPut, Error>>, Error> {
     check_batch(view, command.puts.len())?;
+    if command.options.attempt != Attempt::Only {
+        let message = "puts of many keys have no id together: put them one by one";
+        return Err(Error::new(ErrorKind::InvalidPut, message));
+    }
     let bucket = view.bucket(&command.bucket)?;
     let puts =
         command.puts.into_iter().map(|what| one_put(view, clocks, now, bucket, what, &command.options));
@@ -320,13 +330,16 @@ pub fn forwarded(
     let bucket = view
         .bucket_by_id(forward.bucket)
         .ok_or_else(|| Error::new(ErrorKind::UnknownBucket, "the bucket is not known here (yet)"))?;
-    let what = (forward.key, forward.value, Replace::Context(forward.context));
-    let mut put = one_put(view, clocks, now, bucket, what, &forward.options)?;
-    if !put.target.is_sloppy && !put.target.owners.contains(&view.node()) {
+    let Forward { key, draft, context, options, .. } = forward;
+    let target = target(view, bucket, key, options.quorum)?;
+    let needed = check_put(view, clocks, now, &target, draft.value.as_ref(), &options)?;
+    if !target.is_sloppy && !target.owners.contains(&view.node()) {
         return Err(Error::new(ErrorKind::NotOwner, "the receiver of a forwarded put must own its key"));
     }
-    put.is_forwarded = true;
-    Ok(put)
+    let basis = Basis::Given(context.open(view.secret(), bucket.id, &target.key)?);
+    let deadline_us = now.monotonic_us + timeout_us(view, options.timeout_ms);
+    let inherits = Inherits::Nothing;
+    Ok(PreparedPut { target, draft, inherits, basis, needed, options, deadline_us, is_forwarded: true })
 }
 
 fn one_get(view: &View, bucket: &Arc<Bucket>, key: Key, options: &ReadOptions) -> Result<PreparedGet, Error> {
@@ -342,14 +355,59 @@ fn one_put(
     clocks: &PeerClocks,
     now: Now,
     bucket: &Arc<Bucket>,
-    (key, value, replace): (Key, Option<Bytes>, Replace),
+    (key, content, replace): (Key, Content, Replace),
     options: &WriteOptions,
 ) -> Result<PreparedPut, Error> {
-    let properties = &bucket.properties;
     let target = target(view, bucket, key, options.quorum)?;
+    let value = if let Content::Value(value, _) = &content { Some(value) } else { None };
+    let needed_w = check_put(view, clocks, now, &target, value, options)?;
+    let is_delete = content == Content::Tombstone;
+    let (draft, inherits) = draft(&bucket.properties, now, content, &replace, options.attempt)?;
+    let by_stamp = bucket.resolver.replaces_by_stamp();
+    let given = match replace {
+        Replace::Context(token) => Some(token.open(view.secret(), bucket.id, &target.key)?),
+        Replace::Overwrite if by_stamp && inherits == Inherits::Nothing => Some(Context::default()),
+        Replace::Overwrite => None,
+        Replace::Nothing if is_delete && !by_stamp => {
+            return Err(Error::new(
+                ErrorKind::InvalidContext,
+                "a delete that replaces nothing deletes nothing: pass the context of a get, or overwrite",
+            ));
+        }
+        Replace::Nothing => Some(Context::default()),
+    };
+    let r = options.r.unwrap_or(bucket.properties.r);
+    let basis = match given {
+        Some(context) if !matches!(options.attempt, Attempt::Again(_)) => Basis::Given(context),
+        Some(context) => Basis::Sought(needed(r, "r", bucket, target.owners.len())?, context),
+        None => Basis::Read(needed(r, "r", bucket, target.owners.len())?),
+    };
+    Ok(PreparedPut {
+        target,
+        draft,
+        inherits,
+        basis,
+        needed: needed_w,
+        options: options.clone(),
+        deadline_us: now.monotonic_us + timeout_us(view, options.timeout_ms),
+        is_forwarded: false,
+    })
+}
+
+/// Checks what every put is held to, and says how many acknowledgements it needs.
+fn check_put(
+    view: &View,
+    clocks: &PeerClocks,
+    now: Now,
+    target: &Target,
+    value: Option<&Bytes>,
+    options: &WriteOptions,
+) -> Result<usize, Error> {
+    let bucket = &*target.bucket;
+    let properties = &bucket.properties;
     let size_max =
         properties.value_bytes_max.map_or(usize::MAX, |most| most as usize).min(view.limits.value_bytes_max);
-    if let Some(value) = &value
+    if let Some(value) = value
         && value.len() > size_max
     {
         return Err(Error::new(
@@ -375,30 +433,7 @@ fn one_put(
             ),
         ));
     }
-    let basis = match replace {
-        Replace::Context(token) => Basis::Given(token.open(view.secret(), bucket.id, &target.key)?),
-        _ if bucket.resolver.replaces_by_stamp() => Basis::Given(Context::default()),
-        Replace::Overwrite => {
-            Basis::Read(needed(options.r.unwrap_or(properties.r), "r", bucket, target.owners.len())?)
-        }
-        Replace::Nothing if value.is_none() => {
-            return Err(Error::new(
-                ErrorKind::InvalidContext,
-                "a delete that replaces nothing deletes nothing: pass the context of a get, or overwrite",
-            ));
-        }
-        Replace::Nothing => Basis::Given(Context::default()),
-    };
-    let deadline_us = now.monotonic_us + timeout_us(view, options.timeout_ms);
-    Ok(PreparedPut {
-        target,
-        value,
-        basis,
-        needed: needed_w,
-        options: options.clone(),
-        deadline_us,
-        is_forwarded: false,
-    })
+    Ok(needed_w)
 }
 
 fn target(view: &View, bucket: &Arc<Bucket>, key: Key, mode: Option<QuorumMode>) -> Result<Target, Error> {

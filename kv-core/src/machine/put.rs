@@ -1,32 +1,36 @@
 mod handing;
+mod reading;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::causality::{Context, ContextToken, Dot};
-use crate::command::{Decision, Explain, PutApplied, PutResult, WriteOptions};
+use crate::command::{Attempt, Decision, Explain, PutApplied, PutResult, WriteOptions};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Incarnation, NodeId};
+use crate::machine::draft::Inherits;
 use crate::machine::outbox::Outbox;
 use crate::machine::prepare::Basis;
 use crate::machine::read_quorum::ReadQuorum;
-use crate::machine::step::{Collected, DOUBTFUL, GONE, Step};
+use crate::machine::step::{DOUBTFUL, GONE, Step};
 use crate::machine::write_quorum::{Progress, WriteQuorum};
-use crate::machine::{Effect, PreparedPut, Resolution, ResolveRequest, Target};
+use crate::machine::{Effect, PreparedPut, Target};
 use crate::mutants::{self, Mutant};
-use crate::record::{EncodedRecord, Provenance};
-use crate::replica::{Mint, MintedRecord, Mutation};
+use crate::record::{Draft, EncodedRecord, Provenance};
+use crate::replica::{FoundRecord, Mint, MintedRecord, Mutation};
 use crate::storage::Durability;
 use crate::transport::CallError;
 use crate::view::View;
-use crate::wire::{ReadAnswer, WriteAnswer, WriteItem};
+use crate::wire::{WriteAnswer, WriteItem};
 
 /// Coordinates one put or delete: reads what an overwrite replaces, has the version made by this node's writer (or by another owner), sends
 /// the merged record to the other owners, and counts acknowledgements.
 #[derive(Debug)]
 pub(super) struct PutWork {
     pub(super) target: Target,
-    value: Option<Bytes>,
+    draft: Draft,
+    inherits: Inherits,
+    /// Set while an earlier try of this put is looked for.
+    retry: Option<Box<Retry>>,
     options: WriteOptions,
     phase: Phase,
     context: Context,
@@ -38,6 +42,17 @@ pub(super) struct PutWork {
     stand_ins_read: u8,
     deadline_us: u64,
     is_forwarded: bool,
+}
+
+/// An earlier try that may have been made.
+#[derive(Debug, Default)]
+struct Retry {
+    /// The context that was given, for the case that it was not.
+    given: Option<Context>,
+    /// It, and the record that has it.
+    found: Option<FoundRecord>,
+    /// The answers in which it is looked for.
+    answers: Option<Box<ReadQuorum>>,
 }
 
 #[derive(Debug)]
@@ -73,18 +88,21 @@ pub(super) enum PutStep {
 impl PutWork {
     pub(super) fn new(put: PreparedPut) -> Self {
         let owners = put.target.owners.len();
-        let (phase, context) = match put.basis {
+        let reading = |needed| Phase::Reading(Box::new(ReadQuorum::new(needed, owners)));
+        let (phase, given, context) = match put.basis {
             Basis::Read(needed) if mutants::on(Mutant::OverwriteReadsOneReplica) => {
-                (Phase::Reading(Box::new(ReadQuorum::new(needed.min(1), owners))), Context::default())
+                (reading(needed.min(1)), None, Context::default())
             }
-            Basis::Read(needed) => {
-                (Phase::Reading(Box::new(ReadQuorum::new(needed, owners))), Context::default())
-            }
-            Basis::Given(context) => (Phase::Minting, context),
+            Basis::Read(needed) => (reading(needed), None, Context::default()),
+            Basis::Sought(needed, context) => (reading(needed), Some(context), Context::default()),
+            Basis::Given(context) => (Phase::Minting, None, context),
         };
         PutWork {
             target: put.target,
-            value: put.value,
+            draft: put.draft,
+            inherits: put.inherits,
+            retry: matches!(put.options.attempt, Attempt::Again(_))
+                .then(|| Box::new(Retry { given, ..Retry::default() })),
             options: put.options,
             phase,
             context,
@@ -102,85 +120,6 @@ impl PutWork {
             step.begin_read(&self.target, quorum, outbox);
             return PutStep::Wait;
         }
-        self.make(step, outbox)
-    }
-
-    pub(super) fn read_answer<T>(
-        &mut self,
-        step: Step<'_>,
-        index: u8,
-        answer: Result<ReadAnswer, &CallError>,
-        outbox: &mut Outbox<'_, T>,
-    ) -> PutStep {
-        let Phase::Reading(quorum) = &mut self.phase else { return PutStep::Wait };
-        match answer {
-            Ok(answer) => quorum.answer(index, answer, step.local(&self.target), &self.target),
-            Err(error) => quorum.fail(index, error),
-        }
-        match step.collect(&self.target, quorum, outbox) {
-            Collected::Waiting => PutStep::Wait,
-            Collected::Enough => self.resolve(step, outbox),
-            Collected::Hopeless => {
-                let message = "too few replicas can say what the overwrite replaces: nothing was written";
-                let error = quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
-                self.end(PutResult::NotApplied(error))
-            }
-        }
-    }
-
-    fn resolve<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
-        let Phase::Reading(quorum) = &self.phase else { return PutStep::Wait };
-        let records = quorum.records();
-        self.stand_ins_read = quorum.stand_in_votes() as u8;
-        self.phase = Phase::Resolving;
-        if records.is_empty() {
-            return self.replace(step, Context::default(), None, outbox);
-        }
-        outbox.effect(Effect::Resolve(Box::new(ResolveRequest {
-            op: step.op,
-            bucket: self.target.bucket.clone(),
-            key: self.target.key.clone(),
-            records,
-            secret: *step.view.secret(),
-        })));
-        PutStep::Wait
-    }
-
-    pub(super) fn resolved<T>(
-        &mut self,
-        step: Step<'_>,
-        result: Result<Resolution, Error>,
-        outbox: &mut Outbox<'_, T>,
-    ) -> PutStep {
-        match (&self.phase, result) {
-            (Phase::Resolving, Ok(resolution)) => {
-                let live = !resolution.values.is_empty();
-                let seen = (!live).then_some(resolution.context);
-                self.replace(step, resolution.record.context(), seen, outbox)
-            }
-            (Phase::Resolving, Err(error)) => self.end(PutResult::NotApplied(error)),
-            _ => PutStep::Wait,
-        }
-    }
-
-    /// The read inside an overwrite found `context`; `nothing_live` is its sealed form if no live value was found.
-    fn replace<T>(
-        &mut self,
-        step: Step<'_>,
-        context: Context,
-        nothing_live: Option<ContextToken>,
-        outbox: &mut Outbox<'_, T>,
-    ) -> PutStep {
-        let nothing_there = context == Context::default();
-        if self.value.is_none() && (nothing_live.is_some() || nothing_there) {
-            // There is nothing to delete. A write that is still on its way is concurrent with this delete and stays.
-            let context = nothing_live
-                .unwrap_or_else(|| context.seal(step.view.secret(), self.target.bucket.id, &self.target.key));
-            let stand_ins_read = self.stand_ins_read;
-            let applied = PutApplied { dot: None, context, acks: Vec::new(), stand_ins_read, explain: None };
-            return self.end(PutResult::Applied(applied));
-        }
-        self.context = context;
         self.make(step, outbox)
     }
 
@@ -218,9 +157,8 @@ impl PutWork {
             key: self.target.key.clone(),
             token: self.target.token,
             context: self.context.clone(),
-            value: self.value.clone(),
-            expiry: None,
-            id: None,
+            draft: self.draft.clone(),
+            found: self.retry.take().and_then(|retry| retry.found).map(Box::new),
             stand_in_for,
             deadline_us: step.deadline_us,
         }))));

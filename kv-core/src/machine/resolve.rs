@@ -8,7 +8,8 @@ use crate::command::{Decision, Sibling};
 use crate::error::{Error, ErrorKind};
 use crate::ids::OpId;
 use crate::key::Key;
-use crate::record::{EncodedRecord, Record};
+use crate::mutants::{self, Mutant};
+use crate::record::{EncodedRecord, Expiry, Record, Version};
 use crate::view::Bucket;
 
 /// Asks for the records that replicas answered with to be merged, outside every lock, because the bucket's resolver is
@@ -25,6 +26,8 @@ pub struct ResolveRequest {
     pub records: SmallVec<[EncodedRecord; 2]>,
     /// The secret for the context.
     pub secret: [u8; 16],
+    /// The coordinator's wall clock, by which it is judged what has expired.
+    pub wall_ms: u64,
 }
 
 /// What records came to.
@@ -48,10 +51,15 @@ pub struct Resolution {
 ///
 /// [`ErrorKind::Damaged`] if a record that passed its checksum does not decode.
 pub fn resolve(request: &ResolveRequest) -> Result<Resolution, Error> {
-    let ResolveRequest { bucket, key, records, secret, .. } = request;
+    let ResolveRequest { bucket, key, records, secret, wall_ms, .. } = request;
     let resolver = &*bucket.resolver;
     let decode = |encoded: &EncodedRecord| {
-        encoded.decode().map_err(|error| Error::new(ErrorKind::Damaged, error.to_string()))
+        let decoded = encoded.decode().map_err(|error| Error::new(ErrorKind::Damaged, error.to_string()));
+        if mutants::on(Mutant::OlderValueAfterExpiry) {
+            let lives = |version: &Version| version.is_tombstone() || version.is_live(*wall_ms);
+            return decoded.map(|record| record.into_versions().filter(lives).collect());
+        }
+        decoded
     };
     let (record, encoded, distinct) = match records.as_slice() {
         [only] => (decode(only)?, only.clone(), 1),
@@ -64,18 +72,24 @@ pub fn resolve(request: &ResolveRequest) -> Result<Resolution, Error> {
             (record, encoded, several.len())
         }
     };
-    let (values, decision) = values(bucket, record.clone(), distinct);
+    let (values, decision) = values(bucket, record.clone(), distinct, *wall_ms);
     let context = record.context().seal(secret, bucket.id, key);
     Ok(Resolution { record, encoded, values, context, decision })
 }
 
-/// The values that a get shows of `record`, and why.
-pub(super) fn values(bucket: &Bucket, record: Record, distinct: usize) -> (Vec<Sibling>, Decision) {
+/// The values that a get shows of `record`, which is merged, at `wall_ms` on the coordinator's clock, and why.
+pub(super) fn values(
+    bucket: &Bucket,
+    record: Record,
+    distinct: usize,
+    wall_ms: u64,
+) -> (Vec<Sibling>, Decision) {
     let is_empty = record.is_empty();
-    let live = record.into_versions().filter_map(|version| {
-        Some(Sibling { value: version.value?, dot: version.dot, stamp: version.stamp })
+    let shown = record.into_shown(wall_ms).filter_map(|version| {
+        let expires_at_ms = version.expires_at_ms();
+        Some(Sibling { value: version.value?, dot: version.dot, stamp: version.stamp, expires_at_ms })
     });
-    let mut siblings: Vec<Sibling> = live.collect();
+    let mut siblings: Vec<Sibling> = shown.collect();
     match siblings.as_slice() {
         [] if is_empty => return (siblings, Decision::NotFound),
         [] => return (siblings, Decision::Deleted),
@@ -87,9 +101,12 @@ pub(super) fn values(bucket: &Bucket, record: Record, distinct: usize) -> (Vec<S
     }
     if let Some(value) = combine(bucket, &siblings) {
         let highest = siblings.iter().map(|sibling| (sibling.stamp, sibling.dot)).max();
+        // Something of it is there for as long as its last part.
+        let last = siblings.iter().map(|sibling| sibling.expires_at_ms.unwrap_or(Expiry::NEVER_MS)).max();
+        let expires_at_ms = last.filter(|at_ms| *at_ms != Expiry::NEVER_MS);
         siblings.truncate(1);
         if let (Some(sibling), Some((stamp, dot))) = (siblings.first_mut(), highest) {
-            *sibling = Sibling { value, dot, stamp };
+            *sibling = Sibling { value, dot, stamp, expires_at_ms };
         }
         return (siblings, Decision::Combined(bucket.resolver.name()));
     }

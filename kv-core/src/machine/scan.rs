@@ -230,7 +230,7 @@ impl ScanWork {
         for state in states {
             let (digest, live) = match state {
                 RangeState::Unsure => return Some(Found::Unsure),
-                RangeState::Digest(digest, live) => (digest, live),
+                RangeState::Digest(digest, until_ms) => (digest, until_ms > step.now.wall_ms),
                 RangeState::Record(bytes) => {
                     let bucket = self.scan.bucket.id;
                     let Ok(checked) = EncodedRecord::check(bytes, bucket, key) else {
@@ -287,7 +287,8 @@ impl ScanWork {
             return self.end(Vec::new());
         }
         let bucket = self.scan.bucket.clone();
-        let request = ShowRequest { op: step.op, bucket, records, secret: *step.view.secret() };
+        let (secret, wall_ms) = (*step.view.secret(), step.now.wall_ms);
+        let request = ShowRequest { op: step.op, bucket, records, secret, wall_ms };
         outbox.effect(Effect::Show(Box::new(request)));
         ScanStep::Wait
     }

@@ -21,6 +21,8 @@ pub struct ShowRequest {
     pub records: Vec<(Key, EncodedRecord)>,
     /// The secret for contexts.
     pub secret: [u8; 16],
+    /// The coordinator's wall clock, by which it is judged what has expired.
+    pub wall_ms: u64,
 }
 
 /// The values that a get would show, and its context.
@@ -32,11 +34,11 @@ pub type Shown = (Vec<Sibling>, ContextToken);
 ///
 /// [`ErrorKind::Damaged`] if a record that passed its checksum does not decode.
 pub fn show(request: &ShowRequest) -> Result<Vec<Shown>, Error> {
-    let ShowRequest { bucket, records, secret, .. } = request;
+    let ShowRequest { bucket, records, secret, wall_ms, .. } = request;
     let shown = records.iter().map(|(key, encoded)| {
         let record = encoded.decode().map_err(|error| Error::new(ErrorKind::Damaged, error.to_string()))?;
         let context = record.context().seal(secret, bucket.id, key);
-        Ok((values(bucket, record, 1).0, context))
+        Ok((values(bucket, record, 1, *wall_ms).0, context))
     });
     shown.collect()
 }

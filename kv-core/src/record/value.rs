@@ -48,24 +48,24 @@ impl Record {
 
     /// The highest stamp of any version, or the lowest stamp there is.
     pub fn stamp(&self) -> Stamp {
-        self.versions
-            .iter()
-            .map(|version| version.stamp.max(version.expiry_stamp()))
-            .max()
-            .unwrap_or_default()
+        self.versions.iter().map(Version::latest_stamp).max().unwrap_or_default()
     }
 
     /// What a reader of this record has seen: the dots and pasts of all versions, tombstones included.
     pub fn context(&self) -> Context {
-        let mut dots = crate::causality::DotSet::new();
-        for version in &self.versions {
-            if version.is_tombstone() && mutants::on(Mutant::ContextOmitsTombstones) {
-                continue;
-            }
-            dots.union(&version.past);
-            dots.insert(version.dot);
+        let omits = mutants::on(Mutant::ContextOmitsTombstones);
+        Record::context_of(self.versions.iter().filter(|version| !(omits && version.is_tombstone())))
+    }
+
+    /// What a reader of these versions has seen: their dots and pasts.
+    pub fn context_of<'a>(versions: impl Iterator<Item = &'a Version>) -> Context {
+        let mut context = Context::default();
+        for version in versions {
+            context.dots.union(&version.past);
+            context.dots.insert(version.dot);
+            context.stamp = context.stamp.max(version.latest_stamp());
         }
-        Context { dots, stamp: self.stamp() }
+        context
     }
 
     /// The highest counter of `actor` that any version knows, as its dot or in its past.

@@ -42,7 +42,7 @@ impl Age {
     /// Whether a version has no value any more, whoever's clock is asked.
     fn is_dead(self, version: &Version) -> bool {
         let expired = |at_ms: u64| at_ms.saturating_add(self.drift_ms) < self.now.wall_ms;
-        version.is_tombstone() || version.expiry.is_some_and(|expiry| expired(expiry.at_ms))
+        version.is_tombstone() || version.expires_at_ms().is_some_and(expired)
     }
 }
 

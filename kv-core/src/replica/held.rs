@@ -204,6 +204,18 @@ impl Held {
                 (cell.own, cell.recovering.clone(), Aged::own(record, &cell.sinces, age))
             }
         };
+        if let Some(found) = mint.found.as_deref() {
+            let theirs = found.record.decode().map_err(|error| damaged(&error))?;
+            let mut theirs = Aged::arrived(theirs, &found.read);
+            all.reap(age);
+            theirs.reap(age);
+            all.merge(theirs, &*mint.bucket.resolver);
+            let read =
+                Provenance { epoch: age.epoch.min(found.read.epoch), sinces: all.sinces(Some(age.epoch)) };
+            let name = (mint.bucket.id, &mint.key);
+            let record = self.take(all, (own, recovering), name, Some(age.epoch));
+            return Ok(MintedRecord { dot: found.dot, stamp: mint.context.stamp, record, read });
+        }
         let dot = minter.dot(own, &all.record).ok_or_else(read_only)?;
         let stamp = minter.stamp(now, mint.context.stamp.max(all.record.stamp()));
         // What nobody has any more need not be named.
@@ -213,9 +225,7 @@ impl Held {
         } else {
             mint.context.dots.without_actors_of(&gone)
         };
-        let version =
-            Version { dot, past, stamp, expiry: mint.expiry, id: mint.id, value: mint.value.clone() };
-        all.record.add(version, &*mint.bucket.resolver);
+        all.record.add(mint.draft.clone().into_version(dot, past, stamp), &*mint.bucket.resolver);
         check_siblings(view, mint, &all.record)?;
         let only = mutants::on(Mutant::SendsVersionInsteadOfRecord).then(|| {
             let only = all.record.versions().iter().filter(|version| version.dot == dot).cloned();

@@ -24,7 +24,7 @@ pub use ledger::{CopyFigures, Ledger, Partitions, StandIns};
 pub use leftover::leftover;
 pub use meta::{Meta, StoreIdentity, mark_replacement, open_store, store_layout, store_table};
 pub use minter::Minter;
-pub use mutation::{Merge, MergeGroup, Mint, Minted, MintedRecord, Mutation};
+pub use mutation::{FoundRecord, Merge, MergeGroup, Mint, Minted, MintedRecord, Mutation};
 pub use range::read_range;
 pub use read::{read, read_cell, read_many};
 pub use trees::{Trees, count as count_leaf};

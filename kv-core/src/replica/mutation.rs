@@ -7,7 +7,7 @@ use crate::causality::{Context, Dot, Stamp};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{NodeId, OpId, Token};
 use crate::key::Key;
-use crate::record::{EncodedRecord, Expiry, Provenance, WriteId};
+use crate::record::{Draft, EncodedRecord, Provenance};
 use crate::replica::StandInCopy;
 use crate::tree::LeafId;
 use crate::view::Bucket;
@@ -62,6 +62,17 @@ pub enum Mutation<T> {
     },
 }
 
+/// A version that was made before, and the record that it was found in.
+#[derive(Debug, Clone)]
+pub struct FoundRecord {
+    /// The name of the version.
+    pub dot: Dot,
+    /// The record.
+    pub record: EncodedRecord,
+    /// In which epoch it was read, and since when its versions are held.
+    pub read: Provenance,
+}
+
 /// A new version to be made.
 #[derive(Debug)]
 pub struct Mint {
@@ -75,12 +86,10 @@ pub struct Mint {
     pub token: Token,
     /// What the version replaces: its past, exactly.
     pub context: Context,
-    /// The value, or none for a tombstone.
-    pub value: Option<Bytes>,
-    /// When it expires.
-    pub expiry: Option<Expiry>,
-    /// The client's id for it.
-    pub id: Option<WriteId>,
+    /// What the version is made of.
+    pub draft: Draft,
+    /// For a write that was found to be made already: its name, and the record that has it. That is merged, and no version made.
+    pub found: Option<Box<FoundRecord>>,
     /// The owner for which it is kept, where this node stands in.
     pub stand_in_for: Option<NodeId>,
     /// Monotonic time after which it must not be made.
@@ -158,7 +167,9 @@ impl<T> Mutation<T> {
     /// About how many bytes the mutation brings with it.
     pub fn bytes(&self) -> usize {
         match self {
-            Mutation::Mint(mint) => mint.key.as_bytes().len() + mint.value.as_ref().map_or(0, Bytes::len),
+            Mutation::Mint(mint) => {
+                mint.key.as_bytes().len() + mint.draft.value.as_ref().map_or(0, Bytes::len)
+            }
             Mutation::Merge(group) => group
                 .items
                 .iter()

@@ -2,7 +2,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{BucketId, Epoch, Token};
 use crate::mutants::{self, Mutant};
 use crate::replica::aged::Age;
-use crate::replica::{Epochs, Merge, Mint};
+use crate::replica::{Epochs, FoundRecord, Merge, Mint};
 use crate::time::Now;
 use crate::tree::{LeafId, TreeId};
 use crate::view::View;
@@ -30,7 +30,14 @@ impl Place<'_> {
         let tree = self.tree(mint.bucket.id, mint.token);
         let age = self.age(tree);
         if mint.stand_in_for.is_none() {
-            return Ok(age);
+            let is_old = |found: &FoundRecord| found.read.epoch.plus(1) < age.epoch;
+            return match mint.found.as_deref() {
+                Some(found) if is_old(found) => {
+                    let message = "what was found was read long ago: nothing was written";
+                    Err(Error::new(ErrorKind::StaleEpoch, message))
+                }
+                _ => Ok(age),
+            };
         }
         let epoch = self.epochs.asked(tree).ok_or_else(|| {
             let message = "this node took another's place and was not told yet how far the owners are: nothing was written";

@@ -7,7 +7,7 @@ use crate::error::ErrorKind;
 use crate::ids::{PartitionId, Token};
 use crate::key::{Key, STORAGE_PREFIX_BYTES, StorageKey};
 use crate::mutants::{self, Mutant};
-use crate::record::CellView;
+use crate::record::{CellView, Expiry, Version};
 use crate::replica::Epochs;
 use crate::storage::{Page, ScanRange, Storage};
 use crate::tree::{TreeId, digest};
@@ -108,7 +108,7 @@ impl Reading<'_> {
         }
         if key.as_bytes().starts_with(&self.item.prefix) {
             let state = state(self.view, self.item, storage_key, cell, &key);
-            self.alive += usize::from(!matches!(state, RangeState::Digest(_, false)));
+            self.alive += usize::from(!matches!(state, RangeState::Digest(_, 0)));
             self.entries.push(RangeEntry { token, key: key.clone(), state });
         }
         self.before = Some((token, key));
@@ -122,12 +122,15 @@ fn state(view: &View, item: &RangeItem, storage_key: &[u8], bytes: &[u8], key: &
         return RangeState::Unsure;
     }
     let Ok(record) = cell.decode_record() else { return RangeState::Unsure };
-    let live = record.versions().iter().any(|version| version.value.is_some());
-    match live || mutants::on(Mutant::ScanListsDeleted) {
-        true if item.records => RangeState::Record(cell.record().into_bytes()),
-        live => {
+    let lives_until = |version: &Version| version.expires_at_ms().unwrap_or(Expiry::NEVER_MS);
+    let with_value = record.versions().iter().filter(|version| !version.is_tombstone());
+    let listed = mutants::on(Mutant::ScanListsDeleted).then_some(Expiry::NEVER_MS);
+    match with_value.map(lives_until).max().or(listed) {
+        Some(_) if item.records => RangeState::Record(cell.record().into_bytes()),
+        until_ms => {
             let dots: SmallVec<[Dot; 2]> = record.versions().iter().map(|version| version.dot).collect();
-            RangeState::Digest(digest(view.secret(), item.bucket, key.as_bytes(), &dots), live)
+            let digest = digest(view.secret(), item.bucket, key.as_bytes(), &dots);
+            RangeState::Digest(digest, until_ms.unwrap_or(0))
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::command::{PutResult, ScanPosition, WriteOptions};
 use crate::error::ErrorKind;
 use crate::ids::{BucketId, Epoch, Incarnation, NodeId, Token};
 use crate::key::Key;
-use crate::record::Provenance;
+use crate::record::{Draft, Provenance};
 use crate::storage::Durability;
 use crate::tree::TreeId;
 
@@ -94,8 +94,9 @@ pub struct RangeEntry {
 /// What a replica has of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RangeState {
-    /// A record whose versions have that digest ([`crate::tree::digest`]), and whether any of them has a value.
-    Digest(u64, bool),
+    /// A record whose versions have that digest ([`crate::tree::digest`]), and until when any of them has a value: 0 if none has one, `u64::MAX`
+    /// if one never expires. Whoever coordinates judges by its own clock.
+    Digest(u64, u64),
     /// This record, which has a value.
     Record(Bytes),
     /// A record that is damaged or recovering.
@@ -212,8 +213,8 @@ pub struct Forward {
     pub bucket: BucketId,
     /// The key.
     pub key: Key,
-    /// The value, or none for a delete.
-    pub value: Option<Bytes>,
+    /// What is written: when it expires is settled before it is forwarded.
+    pub draft: Draft,
     /// What it replaces: an overwrite has made its read before it is forwarded.
     pub context: ContextToken,
     /// How. The timeout is what is left of it.

@@ -1,5 +1,5 @@
 use kv_core::bucket::Quorum;
-use kv_core::command::{Get, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions};
+use kv_core::command::{Content, Get, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::{BucketId, NodeId};
 use kv_core::key::Key;
@@ -11,7 +11,8 @@ use crate::cluster::{Cluster, Part, key, texts};
 use crate::puts::{blind, not_applied};
 
 fn put_many(cluster: &mut Cluster, node: NodeId, puts: Vec<(Key, &str, Replace)>) -> Vec<PutResult> {
-    let puts = puts.into_iter().map(|(key, value, replace)| (key, Some(value.to_string().into()), replace));
+    let puts =
+        puts.into_iter().map(|(key, value, replace)| (key, Content::value(value.to_string()), replace));
     let command =
         PutMany { bucket: "default".into(), puts: puts.collect(), options: WriteOptions::default() };
     match cluster.ask(node, RequestBody::PutMany(command)) {

@@ -542,7 +542,7 @@ impl Cluster {
         }
     }
 
-    fn handle(&mut self, node: NodeId, event: Event<Ticket>) {
+    pub(crate) fn handle(&mut self, node: NodeId, event: Event<Ticket>) {
         let now = self.now(node);
         let mut effects = Vec::new();
         let target = self.nodes.get_mut(&node).unwrap();

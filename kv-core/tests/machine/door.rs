@@ -1,11 +1,11 @@
 use kv_core::bucket::{BucketProperties, BucketTable, Quorum};
 use kv_core::causality::{Actor, Context, ContextToken, Dot, DotSet, Stamp};
-use kv_core::command::{Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
+use kv_core::command::{Content, Get, GetMany, Put, PutMany, ReadOptions, Replace, WriteOptions};
 use kv_core::error::ErrorKind;
 use kv_core::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
-use kv_core::record::{EncodedRecord, Provenance, Record, Version};
+use kv_core::record::{Draft, EncodedRecord, Provenance, Record, Version};
 use kv_core::storage::Durability;
 use kv_core::transport::Sender;
 use kv_core::wire::{AnswerBody, Forward, Header, ReadItem, Request, RequestBody, WriteAnswer, WriteItem};
@@ -56,7 +56,7 @@ fn peer_bodies(cluster: &Cluster, key: &Key) -> Vec<RequestBody> {
         floor: 1,
         bucket: BucketId::DEFAULT,
         key: key.clone(),
-        value: None,
+        draft: Draft::of(None),
         context: Context::default().seal(&SECRET, BucketId::DEFAULT, key),
         options: WriteOptions::default(),
     };
@@ -211,9 +211,9 @@ pub(crate) fn what_cannot_be_had_is_refused_and_not_rounded() {
     refuses_put(&mut cluster, put("nowhere"), ErrorKind::UnknownBucket);
     let error = cluster.try_get(NODE, Get::new("nowhere", key.clone())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownBucket);
-    let large = Put { value: Some("x".repeat(11).into()), ..put("careful").with_w(Quorum::Count(2)) };
+    let large = Put { content: Content::value("x".repeat(11)), ..put("careful").with_w(Quorum::Count(2)) };
     refuses_put(&mut cluster, large, ErrorKind::ValueTooLarge);
-    let fits = Put { value: Some("x".repeat(10).into()), ..put("careful").with_w(Quorum::Count(2)) };
+    let fits = Put { content: Content::value("x".repeat(10)), ..put("careful").with_w(Quorum::Count(2)) };
     cluster.put(NODE, fits);
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn what_is_too_large_is_refused() {
     let error = cluster.try_get(NODE, Get::new("default", long)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidKey);
     let keys = vec![short.clone(); 4];
-    let puts = keys.iter().map(|key| (key.clone(), None, Replace::Overwrite)).collect();
+    let puts = keys.iter().map(|key| (key.clone(), Content::Tombstone, Replace::Overwrite)).collect();
     let options = (ReadOptions::default(), WriteOptions::default());
     let bodies = [
         RequestBody::GetMany(GetMany { bucket: "default".into(), keys, options: options.0 }),

@@ -5,6 +5,7 @@ use kv_core::error::ErrorKind;
 use kv_core::ids::{BucketId, Incarnation, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
+use kv_core::record::Draft;
 use kv_core::transport::Sender;
 use kv_core::wire::{AnswerBody, Forward, ForwardAnswer, Request, RequestBody};
 
@@ -140,7 +141,7 @@ fn forward(cluster: &Cluster, from: NodeId, owner: NodeId, key: &Key, id: u64, f
         floor,
         bucket: BucketId::DEFAULT,
         key: key.clone(),
-        value: Some("v".into()),
+        draft: Draft::of(Some("v".into())),
         context: Context::default().seal(&SECRET, BucketId::DEFAULT, key),
         options: WriteOptions::default(),
     };

@@ -4,7 +4,10 @@ use std::panic::catch_unwind;
 
 use kv_core::mutants::{Mutant, choose};
 
-use crate::{batches, damage, deadlines, epochs, exchanges, forwarding, gets, lives, puts, scans, stand_ins};
+use crate::{
+    batches, damage, deadlines, epochs, exchanges, expiry, forwarding, gets, lives, puts, retries, scans,
+    stand_ins,
+};
 
 const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ContinuesCounterOfRepairedRecord, damage::a_record_that_others_gave_back_is_not_gone_on_with),
@@ -84,6 +87,12 @@ const CAUGHT: &[(Mutant, fn())] = &[
     ),
     (Mutant::NoFence, epochs::what_was_read_long_ago_is_refused),
     (Mutant::StandInsTakeAnyEpoch, epochs::who_was_asked_takes_no_older_copies),
+    (Mutant::ExpiryIsIgnored, expiry::a_value_is_there_until_it_expires_and_then_for_nobody),
+    (Mutant::OlderValueAfterExpiry, expiry::the_winner_is_chosen_before_its_expiry_is_judged),
+    (Mutant::ExpireBeatsSet, expiry::a_change_of_an_expiry_loses_to_a_value_that_it_did_not_see),
+    (Mutant::ExpiryComesEarly, expiry::a_value_is_there_until_it_expires_and_then_for_nobody),
+    (Mutant::TwinsAreShown, retries::two_tries_that_did_not_know_of_each_other_are_shown_as_one_value),
+    (Mutant::RetryWritesAgain, retries::a_put_that_is_tried_again_is_found_and_not_made_anew),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

@@ -100,7 +100,7 @@ proptest! {
                 prop_assert!(!item.from.is_behind(entry.token, &entry.key), "before the page");
                 prop_assert!(page.next.as_ref().is_none_or(|next| next.is_behind(entry.token, &entry.key)));
                 let is_fitting = match &entry.state {
-                    RangeState::Digest(_, shown) => *shown == is_live(&entry.key) && !(records && *shown),
+                    RangeState::Digest(_, until_ms) => (*until_ms > 0) == is_live(&entry.key) && !(records && *until_ms > 0),
                     RangeState::Record(_) => records && is_live(&entry.key),
                     RangeState::Unsure => false,
                 };
@@ -138,7 +138,7 @@ fn a_page_looks_at_so_many_keys_and_not_at_more() {
         assert!(page.entries.len() < 4_000);
         seen += page.entries.len();
         let alive =
-            page.entries.into_iter().filter(|entry| matches!(entry.state, RangeState::Digest(_, true)));
+            page.entries.into_iter().filter(|entry| matches!(entry.state, RangeState::Digest(_, u64::MAX)));
         live.extend(alive.map(|entry| entry.key));
         let Some(next) = page.next else { break };
         item.from = next;

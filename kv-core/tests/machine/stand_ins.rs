@@ -1,10 +1,13 @@
 use kv_core::bucket::{Quorum, QuorumMode};
 use kv_core::command::{Get, Put, PutApplied, PutResult};
 use kv_core::error::ErrorKind;
-use kv_core::ids::NodeId;
+use kv_core::ids::{Incarnation, NodeId};
 use kv_core::key::Key;
 use kv_core::limits::Limits;
+use kv_core::machine::{CallToken, Event, PeerAnswer};
 use kv_core::replica::{CopiesPage, read_copies};
+use kv_core::storage::Durability;
+use kv_core::wire::{AnswerBody, WriteAnswer};
 
 use crate::cluster::{Cluster, Link, key, texts};
 use crate::puts::blind;
@@ -119,6 +122,31 @@ pub(crate) fn what_was_written_since_stays_when_a_copy_is_let_go() {
     assert_eq!(keeper(&cluster, owners[1]), None);
     let values = cluster.get(owners[1], Get::new("default", key).with_r(Quorum::One)).values;
     assert_eq!(texts(&values), ["v", "w"]);
+}
+
+#[test]
+pub(crate) fn an_answer_that_comes_again_lets_go_of_no_copy_for_another_owner() {
+    let mut cluster = Cluster::sloppy(4, Limits::default());
+    let key = key("k");
+    let (owners, keeper_of) = (cluster.owners(&key), cluster.others(&key)[0]);
+    let (first, second) = (owners[1].min(owners[2]), owners[1].max(owners[2]));
+    for absent in [first, second] {
+        cluster.isolate(absent, Link::Refused);
+        cluster.put(owners[0], blind(&key, "v"));
+        cluster.isolate(absent, Link::Up);
+    }
+    // The first has its copies and has said so; those for the second are under way.
+    cluster.link(keeper_of, second, Link::Slow);
+    deliver(&mut cluster);
+    assert_eq!(copies(&cluster, keeper_of).owner, Some(second));
+    let answer = PeerAnswer {
+        incarnation: Incarnation(first.0 << 32),
+        body: AnswerBody::Write(vec![WriteAnswer::Committed(Durability::Synced)]),
+    };
+    let (token, result) = (CallToken::Delivery(1), Ok(answer));
+    cluster.handle(keeper_of, Event::Answer { token, peer: first, took_us: 1, result });
+    cluster.run();
+    assert_eq!(copies(&cluster, keeper_of).owner, Some(second), "the second has not said anything");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::client::routing::{Route, Routing};
 use crate::transport::ClientTransport;
 
 /// A share of an operation's time that one node is given before a read is tried at the next.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// Pause before all nodes are tried again, when every one of them could not help.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -224,7 +224,7 @@ impl Inner {
         }
     }
 
-    async fn pause(&self, end: Instant) {
+    pub(super) async fn pause(&self, end: Instant) {
         let left = end.saturating_duration_since(Instant::now());
         tokio::time::sleep(PAUSE.min(left)).await;
     }

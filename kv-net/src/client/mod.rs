@@ -4,6 +4,7 @@ pub mod blocking;
 mod builder;
 mod calls;
 mod health;
+mod puts;
 mod routing;
 mod value;
 

@@ -2,19 +2,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
+use kv_core::command::{Attempt, Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
+use kv_core::record::WriteId;
 use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, NodeStatus, RequestBody};
 
 use crate::client::ClientBuilder;
-use crate::client::calls::{Failed, Inner, millis, no_node, unexpected, with_timeout};
+use crate::client::calls::{Failed, Inner, millis, no_node, unexpected};
 use crate::client::health::Health;
 use crate::transport::ClientTransport;
 
 /// A client of a cluster. Cheap to clone; clones share connections.
 ///
 /// A get is retried at other nodes until its time is up. A put is retried where the error says that nothing was written; a put that may have been
-/// written is [`PutResult::Indeterminate`] and is never retried by itself.
+/// written is [`PutResult::Indeterminate`] and is retried by itself only if it has an id ([`Client::fresh_id`], [`Put::with_id`]), by which
+/// the cluster recognises it.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -61,23 +63,15 @@ impl Client {
             Ok(routing) => routing,
             Err(error) => return PutResult::NotApplied(error),
         };
-        let route = routing.route(&put.bucket, &put.key, &self.inner.health);
-        let judge = |body| match body {
-            AnswerBody::Put(result) => result,
-            AnswerBody::Refused(error) => PutResult::NotApplied(error),
-            _ => PutResult::Indeterminate(unexpected()),
-        };
-        self.inner
-            .write(
-                &routing,
-                route,
-                end,
-                |left| with_timeout(&put, left),
-                judge,
-                PutResult::as_not_applied,
-                Failed::into_result,
-            )
-            .await
+        match put.options.attempt {
+            Attempt::Only => self.inner.put(&routing, &put, end).await,
+            Attempt::First(_) | Attempt::Again(_) => self.inner.put_recognised(&routing, put, end).await,
+        }
+    }
+
+    /// An id for a put that no other has.
+    pub fn fresh_id() -> WriteId {
+        WriteId(rand::random())
     }
 
     /// Reads many keys, each for itself.

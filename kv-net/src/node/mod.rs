@@ -30,4 +30,5 @@ pub use figures::NodeFigures;
 pub use local_gets::LocalGetFigures;
 pub use peer_states::PeerFigures;
 pub use pending::PendingPut;
+pub(crate) use shared::wall_ms;
 pub use value::Node;

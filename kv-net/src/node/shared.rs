@@ -69,8 +69,7 @@ impl Shared {
     pub(super) fn now(&self) -> Now {
         // Monotonic time starts where the node does; an hour is added so that nothing lies before zero.
         let monotonic_us = self.started.elapsed().as_micros() as u64 + 3_600_000_000;
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { monotonic_us, wall_ms: wall.as_millis() as u64 }
+        Now { monotonic_us, wall_ms: wall_ms() }
     }
 
     pub(super) fn incarnation(&self) -> Incarnation {
@@ -126,4 +125,9 @@ impl Shared {
             first
         });
     }
+}
+
+/// Milliseconds since 1970 on the clock of this machine.
+pub(crate) fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -28,7 +28,7 @@ use crate::node::peer_states::PeerStates;
 use crate::node::pending::{PendingPut, internal};
 use crate::node::queue::MutationQueue;
 use crate::node::refusals::Refusals;
-use crate::node::shared::Shared;
+use crate::node::shared::{Shared, wall_ms};
 use crate::node::spans::{self, Tracer};
 use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
@@ -158,7 +158,8 @@ impl Node {
             let store = &*self.shared.config.store;
             let begun = self.shared.local_gets.begin();
             let epochs = &self.shared.partitions.epochs;
-            let served = BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, epochs, &get, buffer));
+            let served =
+                BUFFER.with_borrow_mut(|buffer| local_get(&live.view, store, epochs, &get, wall_ms, buffer));
             if let Some(result) = served {
                 if let Ok(answer) = &result {
                     self.shared.local_gets.served(begun, answer.values.len());

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kv_core::command::{
-    Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
+    Content, Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
 };
 use kv_core::key::Key;
 
 use crate::node::Node;
+use crate::resp::moment::SetOptions;
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 use crate::resp::session::{Execution, Session, failure, key, unknown};
 
 /// The one value of an answer, if there is one.
-fn single(answer: GetAnswer) -> Result<Option<Bytes>, Reply> {
+pub(super) fn single(answer: GetAnswer) -> Result<Option<Bytes>, Reply> {
     let count = answer.values.len();
     if count > 1 {
         let what = format!("SIBLINGS the key has {count} concurrent values: read them with KV.GET");
@@ -55,43 +56,30 @@ pub(super) fn kind(session: &mut Session, request: &Request) -> Execution {
 }
 
 pub(super) fn set(session: &mut Session, request: &Request) -> Execution {
-    let mut wants_old = false;
-    for option in request.words_from(3) {
-        match &*option.to_ascii_uppercase() {
-            b"GET" => wants_old = true,
-            b"NX" | b"XX" => {
-                return Reply::error(
-                    "SET with NX or XX is refused: a bucket with quorums does not have atomicity",
-                )
-                .into();
-            }
-            b"EX" | b"PX" | b"EXAT" | b"PXAT" | b"KEEPTTL" => {
-                return Reply::error("SET with an expiry is refused: expiry is not in this release").into();
-            }
-            _ => return Reply::error("syntax error").into(),
-        }
-    }
+    let options = match SetOptions::read(request) {
+        Ok(options) => options,
+        Err(reply) => return reply.into(),
+    };
     let key = match key(request.bytes(1)) {
         Ok(key) => key,
         Err(reply) => return reply.into(),
     };
     let (node, bucket) = (session.door.node.clone(), session.bucket.clone());
-    let put = Put::new(&*bucket, key, request.bytes(2));
-    if !wants_old {
+    let put = Put::new(&*bucket, key, request.bytes(2)).expiring(options.expires());
+    if !options.wants_old {
         return Execution::Put(node.begin_put(put));
     }
     Execution::later(async move {
-        let (old, context) = match node.get(Get::new(&*bucket, put.key.clone())).await {
-            Ok(answer) => {
-                let context = answer.context.clone();
-                match single(answer) {
-                    Ok(value) => (value, context),
-                    Err(reply) => return reply,
-                }
-            }
+        let answer = match node.get(Get::new(&*bucket, put.key.clone())).await {
+            Ok(answer) => answer,
             Err(error) => return failure(&error),
         };
-        match written(node.put(put.with_context(context)).await) {
+        let put = put.expiring(options.expires_after(&answer)).with_context(answer.context.clone());
+        let old = match single(answer) {
+            Ok(value) => value,
+            Err(reply) => return reply,
+        };
+        match written(node.put(put).await) {
             Ok(()) => old.map_or(Reply::Null, Reply::Bulk),
             Err(reply) => reply,
         }
@@ -177,9 +165,9 @@ pub(super) fn mset(session: &mut Session, request: &Request) -> Execution {
         Ok(keys) => keys,
         Err(reply) => return reply.into(),
     };
-    let values = (2..request.len()).step_by(2).map(|place| Some(request.bytes(place)));
+    let values = (2..request.len()).step_by(2).map(|place| Content::value(request.bytes(place)));
     // Of a key that is named twice the last value counts, and would otherwise be a sibling of the first.
-    let last: BTreeMap<Key, Option<Bytes>> = keys.into_iter().zip(values).collect();
+    let last: BTreeMap<Key, Content> = keys.into_iter().zip(values).collect();
     let puts = last.into_iter().map(|(key, value)| (key, value, Replace::Overwrite)).collect();
     let put = PutMany { bucket: session.bucket.to_string(), puts, options: WriteOptions::default() };
     let node = session.door.node.clone();
@@ -247,7 +235,8 @@ async fn delete(node: &Arc<Node>, bucket: &str, keys: &[Key]) -> Result<i64, Rep
     })
     .await?;
     let there = keys.iter().zip(contexts).filter_map(|(key, context)| Some((key.clone(), context?)));
-    let puts: Vec<_> = there.map(|(key, context)| (key, None, Replace::Context(context))).collect();
+    let puts: Vec<_> =
+        there.map(|(key, context)| (key, Content::Tombstone, Replace::Context(context))).collect();
     if puts.is_empty() {
         return Ok(0);
     }

@@ -6,10 +6,12 @@
 
 mod connection;
 mod counts;
+mod expiry;
 mod glob;
 mod keys;
 mod listener;
 mod meter;
+mod moment;
 mod options;
 mod own;
 mod reply;

@@ -27,7 +27,7 @@ fn printable(word: &[u8]) -> Result<String, Reply> {
     Ok(text(word))
 }
 
-fn text(word: &[u8]) -> String {
+pub(super) fn text(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
 }
 

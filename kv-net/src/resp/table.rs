@@ -3,7 +3,7 @@
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 use crate::resp::session::{Execution, Session};
-use crate::resp::{keys, own, scan, server};
+use crate::resp::{expiry, keys, own, scan, server};
 
 /// How near a command is to that of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ const ALL: (usize, i32, usize) = (1, -1, 1);
 const PAIRS: (usize, i32, usize) = (1, -1, 2);
 
 const ATOMIC: &str = "its purpose is atomicity, which a bucket with quorums does not have";
-const EXPIRY: &str = "expiry is not in this release";
+const LATE: &str = "NX, XX, GT and LT are refused; where a value is put at the same time, that stays";
 const TYPED: &str = "values are strings in this release";
 
 macro_rules! commands {
@@ -114,11 +114,14 @@ commands! {
     "EVAL" -3 NONE writes Support::Refused(ATOMIC), "Runs a script", refused;
     "EXEC" 1 NONE writes Support::Refused(ATOMIC), "Runs a transaction", refused;
     "EXISTS" -2 ALL reads Support::Works, "Counts those keys that are there", keys::exists;
-    "EXPIRE" -3 FIRST writes Support::Refused(EXPIRY), "Lets a key expire", refused;
+    "EXPIRE" -3 FIRST writes Support::Differs(LATE), "Lets a key expire after seconds", expiry::expire;
+    "EXPIREAT" -3 FIRST writes Support::Differs(LATE), "Lets a key expire at a time, in seconds", expiry::expireat;
+    "EXPIRETIME" 2 FIRST reads Support::Works, "Says at what time a key expires, in seconds", expiry::expiretime;
     "FLUSHALL" -1 NONE writes Support::Refused("delete the bucket: kv bucket delete"), "Deletes everything", refused;
     "FLUSHDB" -1 NONE writes Support::Refused("delete the bucket: kv bucket delete"), "Deletes a database", refused;
     "GET" 2 FIRST reads Support::Differs("an error where a bucket keeps several concurrent values"), "Reads a value", keys::get;
     "GETDEL" 2 FIRST writes Support::Refused(ATOMIC), "Reads and deletes", refused;
+    "GETEX" -2 FIRST writes Support::Differs("the value and the change are not one: what it shows may be older"), "Reads a value and changes when it expires", expiry::getex;
     "GETSET" 3 FIRST writes Support::Refused("use SET with GET, which says what it replaced"), "Reads and writes", refused;
     "HELLO" -1 NONE reads Support::Differs("AUTH is refused"), "Chooses the protocol", server::hello;
     "INCR" 2 FIRST writes Support::Refused(ATOMIC), "Adds one to a number", refused;
@@ -132,21 +135,24 @@ commands! {
     "MGET" -2 ALL reads Support::Differs("each key for itself; fails if one cannot be read"), "Reads values", keys::mget;
     "MSET" -3 PAIRS writes Support::Differs("each key for itself, not all at once"), "Writes values", keys::mset;
     "MULTI" 1 NONE reads Support::Refused(ATOMIC), "Begins a transaction", refused;
-    "PERSIST" 2 FIRST writes Support::Refused(EXPIRY), "Takes the expiry away", refused;
-    "PEXPIRE" -3 FIRST writes Support::Refused(EXPIRY), "Lets a key expire", refused;
+    "PERSIST" 2 FIRST writes Support::Differs("reads first whether there is an expiry"), "Takes the expiry away", expiry::persist;
+    "PEXPIRE" -3 FIRST writes Support::Differs(LATE), "Lets a key expire after milliseconds", expiry::pexpire;
+    "PEXPIREAT" -3 FIRST writes Support::Differs(LATE), "Lets a key expire at a time, in milliseconds", expiry::pexpireat;
+    "PEXPIRETIME" 2 FIRST reads Support::Works, "Says at what time a key expires, in milliseconds", expiry::pexpiretime;
     "PING" -1 NONE reads Support::Works, "Says that it is there", server::ping;
-    "PTTL" 2 FIRST reads Support::Refused(EXPIRY), "Says when a key expires", refused;
+    "PSETEX" 4 FIRST writes Support::Works, "Writes a value that expires after milliseconds", expiry::psetex;
+    "PTTL" 2 FIRST reads Support::Works, "Says when a key expires, in milliseconds", expiry::pttl;
     "QUIT" -1 NONE reads Support::Works, "Ends the connection", server::quit;
     "RESET" 1 NONE reads Support::Works, "Makes the connection as new", server::reset;
     "SADD" -3 FIRST writes Support::Refused(TYPED), "Adds to a set", refused;
     "SCAN" -2 EVERY reads Support::Differs("cursors are places in the hash space and work at every node; any TYPE but string finds nothing"), "Lists keys, page by page", scan::scan;
     "SELECT" 2 NONE reads Support::Differs("database 0 is the bucket redis; a name chooses another bucket"), "Chooses a bucket", server::select;
-    "SET" -3 FIRST writes Support::Differs("GET alone of its options; NX and XX are refused, and expiry is not in this release"), "Writes a value", keys::set;
-    "SETEX" 4 FIRST writes Support::Refused(EXPIRY), "Writes a value that expires", refused;
+    "SET" -3 FIRST writes Support::Differs("NX and XX are refused"), "Writes a value", keys::set;
+    "SETEX" 4 FIRST writes Support::Works, "Writes a value that expires after seconds", expiry::setex;
     "SETNX" 3 FIRST writes Support::Refused(ATOMIC), "Writes if there is nothing", refused;
     "STRLEN" 2 FIRST reads Support::Works, "Counts the bytes of a value", keys::strlen;
     "SUBSCRIBE" -2 NONE reads Support::Refused("there are no channels here"), "Listens to a channel", refused;
-    "TTL" 2 FIRST reads Support::Refused(EXPIRY), "Says when a key expires", refused;
+    "TTL" 2 FIRST reads Support::Works, "Says when a key expires, in seconds", expiry::ttl;
     "TYPE" 2 FIRST reads Support::Differs("string or none"), "Says what a value is", keys::kind;
     "UNLINK" -2 ALL writes Support::Differs("as DEL"), "Deletes keys", keys::del;
     "UNWATCH" 1 NONE reads Support::Refused(ATOMIC), "Forgets watched keys", refused;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kv_core::bucket::Quorum;
-use kv_core::command::{Get, Put, PutResult, ReadOptions, Replace, WriteOptions};
+use kv_core::command::{Content, Get, Put, PutResult, ReadOptions, Replace, WriteOptions};
 use kv_core::error::{Error, ErrorKind};
 
 use super::failure::Failure;
@@ -225,7 +225,7 @@ impl Requests {
                 let put = Put {
                     bucket: self.bucket.clone(),
                     key,
-                    value: Some(value),
+                    content: Content::value(value),
                     replace: self.replace.clone(),
                     options: self.write.clone(),
                 };

@@ -1,5 +1,7 @@
 //! `kv bucket`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use kv_core::bucket::{BucketProperties, Quorum, QuorumMode};
 use kv_core::error::{Error, ErrorKind};
@@ -7,12 +9,12 @@ use kv_core::storage::Durability;
 use kv_core::wire::BucketChange;
 use serde_json::{Value, json};
 
-use super::arguments::parse_mode;
+use super::arguments::{parse_after, parse_mode};
 use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
 use crate::exit::Exit;
-use crate::text::{Table, format_size, parse_size};
+use crate::text::{Table, format_duration, format_size, parse_size};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Command {
@@ -76,6 +78,16 @@ pub(super) struct Properties {
     /// Most concurrent values of a key
     #[arg(long, value_name = "NUMBER")]
     siblings_max: Option<u32>,
+    /// How long after a put a value expires that says nothing else: a time (30s, 7d) or never
+    #[arg(long, value_name = "TIME", value_parser = parse_expiry)]
+    expiry_ms: Option<Expiry>,
+}
+
+/// When values of a bucket expire.
+#[derive(Debug, Clone, Copy)]
+enum Expiry {
+    Never,
+    AfterMs(u64),
 }
 
 impl Properties {
@@ -89,6 +101,11 @@ impl Properties {
         to.durability = self.durability.unwrap_or(to.durability);
         to.value_bytes_max = self.value_bytes_max.or(to.value_bytes_max);
         to.siblings_max = self.siblings_max.or(to.siblings_max);
+        to.expiry_ms = match self.expiry_ms {
+            None => to.expiry_ms,
+            Some(Expiry::Never) => None,
+            Some(Expiry::AfterMs(after_ms)) => Some(after_ms),
+        };
         to
     }
 }
@@ -98,6 +115,13 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
         "synced" => Ok(Durability::Synced),
         "buffered" => Ok(Durability::Buffered),
         _ => Err("write synced or buffered".into()),
+    }
+}
+
+fn parse_expiry(text: &str) -> Result<Expiry, String> {
+    match text {
+        "never" => Ok(Expiry::Never),
+        _ => parse_after(text).map(Expiry::AfterMs),
     }
 }
 
@@ -199,7 +223,8 @@ fn show(name: &str, properties: &BucketProperties) -> String {
          resolver:         {}\n\
          durability:       {}\n\
          value_bytes_max:  {}\n\
-         siblings_max:     {}",
+         siblings_max:     {}\n\
+         expiry_ms:        {}",
         properties.n,
         properties.r,
         properties.w,
@@ -209,6 +234,10 @@ fn show(name: &str, properties: &BucketProperties) -> String {
         durability(properties.durability),
         properties.value_bytes_max.map_or_else(node, |bytes| format_size(bytes.into())),
         properties.siblings_max.map_or_else(node, |count| count.to_string()),
+        properties.expiry_ms.map_or_else(
+            || "values never expire unless they say so".to_string(),
+            |after_ms| format_duration(Duration::from_millis(after_ms))
+        ),
     )
 }
 

@@ -18,6 +18,11 @@ pub(super) fn time(stamp: Stamp) -> String {
     time.map_or_else(|| stamp.to_string(), |time| humantime::format_rfc3339_millis(time).to_string())
 }
 
+/// A time in milliseconds since 1970.
+pub(super) fn moment(at_ms: u64) -> String {
+    time(Stamp::from_millis(at_ms))
+}
+
 /// A context in the form that `--context` takes.
 pub(super) fn context(token: &ContextToken) -> String {
     to_hex(token.as_bytes())
@@ -85,6 +90,7 @@ pub(super) fn explain_json(explain: &Explain) -> Value {
                 "version": version.dot.to_string(),
                 "written": time(version.stamp),
                 "value_bytes": version.value_bytes,
+                "expires_at_ms": version.expires_at_ms,
                 "part_of_answer": version.won,
             })
         });
@@ -144,7 +150,11 @@ fn replica_table(replicas: &[ExplainedReplica]) -> Table {
             continue;
         }
         for version in &replica.versions {
-            let size = version.value_bytes.map_or("deleted".into(), |bytes| counted(bytes, "byte", "bytes"));
+            let mut size =
+                version.value_bytes.map_or("deleted".into(), |bytes| counted(bytes, "byte", "bytes"));
+            if let Some(at_ms) = version.expires_at_ms {
+                size += &format!(", expires {}", moment(at_ms));
+            }
             let (dot, written) = (version.dot.to_string(), time(version.stamp));
             table.row([node, state, dot, written, size, yes(version.won), repaired]);
             (node, state, repaired) = (String::new(), String::new(), String::new());
@@ -167,7 +177,7 @@ fn said(state: ReplicaState) -> String {
 fn decision(decision: &Decision) -> String {
     match decision {
         Decision::NotFound => "no replica that counted knows the key".into(),
-        Decision::Deleted => "the key was deleted".into(),
+        Decision::Deleted => "the key was deleted, or has expired".into(),
         Decision::OnlyVersion => "one version replaced all others that were found".into(),
         Decision::Siblings => "versions are concurrent and the bucket keeps them all".into(),
         Decision::Kept(resolver) => {

@@ -86,8 +86,13 @@ pub(super) async fn run(
         }
         ExportError::File(error) => Failure::other(format!("cannot write {}: {error}", file.display())),
     })?;
-    let Exported { keys, with_siblings, .. } = exported;
-    let value = json!({ "result": "exported", "keys": keys, "keys_with_several_values": with_siblings });
+    let Exported { keys, with_siblings, expiring, .. } = exported;
+    let value = json!({
+        "result": "exported",
+        "keys": keys,
+        "keys_with_several_values": with_siblings,
+        "keys_that_expire": expiring,
+    });
     if !is_standard {
         let text = format!("{} keys exported {}", format_count(keys), progress.pace(keys - before));
         output.say(|| text, || value)?;
@@ -96,6 +101,12 @@ pub(super) async fn run(
         complain(&format!(
             "kv: {} keys have several concurrent values, each in a row of its own",
             format_count(with_siblings)
+        ));
+    }
+    if expiring > 0 && format == Format::Csv {
+        complain(&format!(
+            "kv: {} keys expire, and CSV does not say when: JSON lines do",
+            format_count(expiring)
         ));
     }
     Ok(Exit::Done)

@@ -6,7 +6,7 @@ use kv_core::command::{Get, GetAnswer, ReadOptions};
 use serde_json::{Value, json};
 
 use super::arguments::{KeyArguments, parse_mode};
-use super::describe::{context, counted, explain_json, explain_text, time, value_json};
+use super::describe::{context, counted, explain_json, explain_text, moment, time, value_json};
 use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
@@ -68,11 +68,13 @@ pub(super) async fn run(
             complain(&format!("{} are concurrent:", counted(several.len(), "value", "values")));
             for (index, sibling) in several.iter().enumerate() {
                 let size = counted(sibling.value.len(), "byte", "bytes");
+                let expires = sibling.expires_at_ms.map(|at_ms| format!(", expires {}", moment(at_ms)));
                 complain(&format!(
-                    "--- {} of {}: {size}, written {}",
+                    "--- {} of {}: {size}, written {}{}",
                     index + 1,
                     several.len(),
-                    time(sibling.stamp)
+                    time(sibling.stamp),
+                    expires.unwrap_or_default()
                 ));
                 output.raw(&sibling.value)?;
                 // Between values on one stream a line has to end; the last one stays as it is.
@@ -103,6 +105,8 @@ fn json(answer: &GetAnswer) -> Value {
         if let Some(object) = value.as_object_mut() {
             object.insert("version".into(), sibling.dot.to_string().into());
             object.insert("written".into(), time(sibling.stamp).into());
+            object.insert("expires".into(), sibling.expires_at_ms.map(moment).into());
+            object.insert("expires_at_ms".into(), sibling.expires_at_ms.into());
         }
         value
     });

@@ -225,7 +225,7 @@ fn report(
     }
     if mark.expiring > 0 {
         text += &format!(
-            "\n{} keys expire in the Redis and are kept for good here: expiry is not in this release",
+            "\n{} keys expire, at the time at which they do in the Redis",
             format_count(mark.expiring)
         );
     }

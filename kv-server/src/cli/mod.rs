@@ -13,6 +13,7 @@ mod bucket;
 mod cluster;
 mod delete;
 mod documents;
+mod expire;
 mod explain;
 mod export;
 mod get;
@@ -51,6 +52,8 @@ enum Command {
     Put(put::Arguments),
     /// Delete a key
     Delete(delete::Arguments),
+    /// Change when the value of a key expires
+    Expire(expire::Arguments),
     /// Say who answered with what for a key, and why the answer is what it is
     Explain(explain::Arguments),
     /// Print the keys of a bucket
@@ -114,6 +117,7 @@ async fn dispatch(command: Command, session: &Session, output: &mut Output) -> R
         Command::Get(get) => get::run(&get, session, output).await,
         Command::Put(put) => put::run(&put, session, output).await,
         Command::Delete(delete) => delete::run(&delete, session, output).await,
+        Command::Expire(expire) => expire::run(&expire, session, output).await,
         Command::Explain(explain) => explain::run(&explain, session, output).await,
         Command::Scan(scan) => scan::run(&scan, session, output).await,
         Command::Export(export) => export::run(&export, session, output).await,

@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use clap::Args;
-use kv_core::command::{Put, PutApplied, PutResult, Replace, WriteOptions};
+use kv_core::command::{Attempt, Put, PutApplied, PutResult, Replace, WriteOptions};
+use kv_core::record::WriteId;
 
-use super::arguments::{KeyArguments, WriteArguments};
+use super::arguments::{ExpiryArguments, KeyArguments, WriteArguments, parse_id};
 use super::describe::{applied_json, counted, explain_text, nodes};
 use super::failure::Failure;
 use super::output::Output;
@@ -30,6 +31,14 @@ pub(super) struct Arguments {
     file: Option<PathBuf>,
     #[command(flatten)]
     write: WriteArguments,
+    #[command(flatten)]
+    expires: ExpiryArguments,
+    /// The id of the write, 32 hexadecimal digits: with it the put can be tried again (--retry) and is not made twice
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    id: Option<WriteId>,
+    /// The put with this id may have been made: read first whether it was
+    #[arg(long, requires = "id")]
+    retry: bool,
     /// Replace nothing: the value stands beside every other that is there
     #[arg(long, conflicts_with = "context")]
     blind: bool,
@@ -43,13 +52,19 @@ pub(super) async fn run(
     let key = arguments.key.key()?;
     let value = value(arguments)?;
     let size = value.len();
-    let mut put = Put::new(arguments.key.bucket.clone(), key.clone(), value);
+    let expires = arguments.expires.expires().unwrap_or_default();
+    let mut put = Put::new(arguments.key.bucket.clone(), key.clone(), value).expiring(expires);
     put.replace = match &arguments.write.context {
         Some(context) => Replace::Context(context.clone()),
         None if arguments.blind => Replace::Nothing,
         None => Replace::Overwrite,
     };
     put.options = write_options(&arguments.write, session);
+    put.options.attempt = match arguments.id {
+        None => Attempt::Only,
+        Some(id) if arguments.retry => Attempt::Again(id),
+        Some(id) => Attempt::First(id),
+    };
     let done = format!("stored {} under {}", counted(size, "byte", "bytes"), printable(key.as_bytes()));
     report(session.client.put(put).await, &done, output)
 }
@@ -61,6 +76,7 @@ pub(super) fn write_options(arguments: &WriteArguments, session: &Session) -> Wr
         quorum: arguments.quorum,
         timeout_ms: session.timeout_ms(),
         explain: arguments.explain,
+        ..WriteOptions::default()
     }
 }
 

@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::console::{complain, say};
 use crate::exit::Exit;
 use crate::text::printable;
-use crate::transfer::{Entry, encode_json};
+use crate::transfer::{Entry, EntryValue, encode_json};
 
 /// Keys of one page.
 const PAGE: u32 = 1_000;
@@ -91,7 +91,7 @@ async fn range_of(partition: u32, session: &Session) -> Result<(ScanPosition, To
 /// A key, with each of its values where they were asked for.
 fn line(entry: ScanEntry, is_json: bool, lines: &mut String) -> Result<(), Failure> {
     let ScanEntry { key, values, .. } = entry;
-    let entry = Entry { key, values: values.into_iter().map(|sibling| sibling.value).collect() };
+    let entry = Entry { key, values: values.into_iter().map(EntryValue::from).collect() };
     if is_json {
         *lines += &encode_json(&entry).map_err(Failure::other)?;
         lines.push('\n');
@@ -102,7 +102,7 @@ fn line(entry: ScanEntry, is_json: bool, lines: &mut String) -> Result<(), Failu
         *lines += &format!("{key}\n");
     }
     for value in &entry.values {
-        *lines += &format!("{key}\t{}\n", printable(value));
+        *lines += &format!("{key}\t{}\n", printable(&value.bytes));
     }
     Ok(())
 }

@@ -75,6 +75,7 @@ settings! {
     "limits.heal_timeout_ms" => limits.heal_timeout_ms: millis, "how long the repair of a damaged record waits for owners that do not answer";
     "limits.stand_in_bytes_max" => limits.stand_in_bytes_max: size, "most bytes of copies that a node keeps for owners that are absent";
     "limits.delivery_period_ms" => limits.delivery_period_ms: millis, "how often a node looks whether such an owner is back";
+    "limits.repair_period_ms" => limits.repair_period_ms: millis, "how often a node compares what it holds with the others; 0 for never";
     "limits.probe_period_ms" => limits.probe_period_ms: millis, "how often a node probes another";
     "limits.probe_timeout_ms" => limits.probe_timeout_ms: millis, "how long a probe is waited for before other nodes probe too";
     "limits.suspicion_ms" => limits.suspicion_ms: millis, "how long a node that answers nobody is suspected before it counts as down";

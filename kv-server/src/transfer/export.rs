@@ -5,7 +5,7 @@ use kv_core::error::Error;
 use kv_net::Client;
 use serde::{Deserialize, Serialize};
 
-use crate::transfer::{Entry, FileSink, Progress, Saved};
+use crate::transfer::{Entry, EntryValue, FileSink, Progress, Saved};
 
 /// Between two notes of how far it came.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +38,9 @@ pub(crate) struct Exported {
     pub(crate) keys: u64,
     /// Keys with several concurrent values.
     pub(crate) with_siblings: u64,
+    /// Keys with values that expire.
+    #[serde(default)]
+    pub(crate) expiring: u64,
 }
 
 /// Why an export stopped.
@@ -66,7 +69,8 @@ impl Export {
             for entry in page.entries {
                 self.exported.keys += 1;
                 self.exported.with_siblings += u64::from(entry.values.len() > 1);
-                let values = entry.values.into_iter().map(|sibling| sibling.value).collect();
+                let values: Vec<EntryValue> = entry.values.into_iter().map(EntryValue::from).collect();
+                self.exported.expiring += u64::from(values.iter().any(|value| value.expires_at_ms.is_some()));
                 let written = self.sink.write(&Entry { key: entry.key, values });
                 written.map_err(|error| ExportError::File(error.to_string()))?;
             }

@@ -2,9 +2,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use kv_core::bucket::Quorum;
-use kv_core::command::{Put, PutMany, PutResult, Replace, WriteOptions};
+use kv_core::command::{Content, Put, PutMany, PutResult, Replace, WriteOptions};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::key::Key;
 use kv_net::Client;
@@ -13,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::console::complain;
-use crate::transfer::{Batch, Entry, FileSource, Mark, Progress, Saved, Source, SourceError};
+use crate::transfer::{Batch, Entry, EntryValue, FileSource, Mark, Progress, Saved, Source, SourceError};
 
 /// Batches under way.
 const BATCHES_MAX: usize = 8;
@@ -269,13 +268,13 @@ async fn write(
             refused.extend(write_beside(client, bucket, w, key, values).await?);
             continue;
         }
-        let size = key.as_bytes().len() + values.iter().map(Bytes::len).sum::<usize>();
+        let size = key.as_bytes().len() + values.iter().map(|value| value.bytes.len()).sum::<usize>();
         if bytes + size > REQUEST_BYTES_MAX && !puts.is_empty() {
             refused.extend(write_all(client, bucket, w, std::mem::take(&mut puts)).await?);
             bytes = 0;
         }
         bytes += size;
-        puts.extend(values.into_iter().map(|value| (key.clone(), Some(value), Replace::Overwrite)));
+        puts.extend(values.iter().map(|value| (key.clone(), value.content(), Replace::Overwrite)));
     }
     if !puts.is_empty() {
         refused.extend(write_all(client, bucket, w, puts).await?);
@@ -290,15 +289,19 @@ async fn write_beside(
     bucket: &str,
     w: Option<Quorum>,
     key: Key,
-    values: Vec<Bytes>,
+    values: Vec<EntryValue>,
 ) -> Result<Option<(Key, Error)>, Error> {
     let end = Instant::now() + PATIENCE;
     'anew: loop {
         let mut replace = Replace::Overwrite;
         for value in &values {
             let options = WriteOptions { w, ..WriteOptions::default() };
-            let put = Put { options, ..Put::new(bucket, key.clone(), value.clone()) };
-            let put = Put { replace: std::mem::replace(&mut replace, Replace::Nothing), ..put };
+            let put = Put {
+                content: value.content(),
+                replace: std::mem::replace(&mut replace, Replace::Nothing),
+                options,
+                ..Put::delete(bucket, key.clone())
+            };
             match client.put(put).await {
                 PutResult::Applied(_) => {}
                 PutResult::NotApplied(error) if !error.is_retryable() => return Ok(Some((key, error))),
@@ -315,7 +318,7 @@ async fn write_beside(
     }
 }
 
-type OnePut = (Key, Option<Bytes>, Replace);
+type OnePut = (Key, Content, Replace);
 
 async fn write_all(
     client: &Client,

@@ -222,7 +222,8 @@ impl Source for FileSource {
             match self.entry()? {
                 None => break,
                 Some(Ok(entry)) => {
-                    bytes += entry.key.as_bytes().len() + entry.values.iter().map(Bytes::len).sum::<usize>();
+                    bytes += entry.key.as_bytes().len()
+                        + entry.values.iter().map(|value| value.bytes.len()).sum::<usize>();
                     self.mark.entries += 1;
                     entries.push(entry);
                 }
@@ -292,7 +293,7 @@ impl Columns {
             }
         };
         let key = Key::new(bytes(self.key, "the key")?).map_err(|error| error.to_string())?;
-        Ok(Entry { key, values: vec![bytes(self.value, "the value")?.into()] })
+        Ok(Entry { key, values: vec![Bytes::from(bytes(self.value, "the value")?).into()] })
     }
 }
 

@@ -1,10 +1,10 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kv_core::key::Key;
 use redis::{Commands, Connection, RedisError};
 
-use crate::transfer::{Batch, Entry, Mark, Source, SourceError};
+use crate::transfer::{Batch, Entry, EntryValue, Mark, Source, SourceError};
 
 /// Longest that connecting, and an answer, may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -86,8 +86,11 @@ impl RedisSource {
         let reason = match (value, kind) {
             (Some(value), _) => match Key::new(key) {
                 Ok(key) => {
-                    self.mark.expiring += u64::from(expires >= 0);
-                    return entries.push(Entry { key, values: vec![Bytes::from(value)] });
+                    // From here on it is a moment, however long the way into the cluster takes.
+                    let expires_at_ms = u64::try_from(expires).ok().map(|left_ms| now_ms() + left_ms);
+                    self.mark.expiring += u64::from(expires_at_ms.is_some());
+                    let value = EntryValue { bytes: Bytes::from(value), expires_at_ms };
+                    return entries.push(Entry { key, values: vec![value] });
                 }
                 Err(_) => "keys that are empty or longer than 1,024 bytes".into(),
             },
@@ -97,6 +100,11 @@ impl RedisSource {
         };
         *self.mark.skipped.entry(reason).or_default() += 1;
     }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 impl Source for RedisSource {

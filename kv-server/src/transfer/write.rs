@@ -77,16 +77,16 @@ impl FileSink {
         }
         for value in &entry.values {
             if self.hex {
-                self.row([to_hex(entry.key.as_bytes()).as_bytes(), to_hex(value).as_bytes()])?;
+                self.row([to_hex(entry.key.as_bytes()).as_bytes(), to_hex(&value.bytes).as_bytes()])?;
             } else {
                 let is_text = |bytes| std::str::from_utf8(bytes).is_ok();
-                if !is_text(entry.key.as_bytes()) || !is_text(value) {
+                if !is_text(entry.key.as_bytes()) || !is_text(&value.bytes) {
                     return Err(io::Error::other(format!(
                         "the entry of key {} is not text: write JSON lines, or CSV with --hex",
                         printable(entry.key.as_bytes())
                     )));
                 }
-                self.row([entry.key.as_bytes(), value])?;
+                self.row([entry.key.as_bytes(), &value.bytes])?;
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Command, Stdio};
 
-use crate::support::{Dev, finish, run};
+use crate::support::{Dev, finish, run, until};
 
 #[test]
 fn keys_and_values_may_be_any_bytes() {
@@ -223,4 +223,71 @@ fn a_benchmark_with_errors_is_no_figure() {
         .kv(["bench", "-d", "300ms", "--warm-up", "0s", "--clients", "2", "--timeout", "200ms"])
         .with_code(1);
     assert!(done.out.contains("THIS RUN IS NO FIGURE"), "{done:?}");
+}
+
+#[test]
+fn values_expire() {
+    let dev = Dev::start(&["--memory"]);
+    let expires = |key: &str| {
+        let found = dev.kv(["get", key, "--json"]).with_code(0).json();
+        found["values"][0]["expires_at_ms"].as_u64()
+    };
+    dev.kv(["put", "k", "v", "--expires-at", "2100-01-01T00:00:00Z"]).with_code(0);
+    assert_eq!(expires("k"), Some(4_102_444_800_000));
+    let json = dev.kv(["get", "k", "--json"]).with_code(0).json();
+    assert_eq!(json["values"][0]["expires"], "2100-01-01T00:00:00.000Z");
+    dev.kv(["put", "k", "w", "--keep-expiry"]).with_code(0);
+    assert_eq!(expires("k"), Some(4_102_444_800_000));
+    dev.kv(["expire", "k", "--at", "4102444900000"]).with_code(0);
+    assert_eq!(
+        (expires("k"), dev.kv(["get", "k"]).with_code(0).out.as_str()),
+        (Some(4_102_444_900_000), "w")
+    );
+    dev.kv(["expire", "k", "--never"]).with_code(0);
+    assert_eq!(expires("k"), None);
+    dev.kv(["expire", "k", "--in", "0s"]).with_code(0);
+    dev.kv(["get", "k"]).with_code(3);
+    let nothing = dev.kv(["expire", "k", "--in", "1h"]).with_code(3);
+    assert!(nothing.err.contains("no value under k"), "{nothing:?}");
+    dev.kv(["put", "soon", "v", "--expires-in", "300ms"]).with_code(0);
+    until("the value is gone", || dev.kv(["get", "soon"]).code == Some(3));
+
+    dev.kv(["bucket", "create", "cache", "--expiry-ms", "1h"]).with_code(0);
+    let show = dev.kv(["bucket", "show", "cache"]).with_code(0).out;
+    assert!(show.contains("expiry_ms:        1h"), "{show}");
+    dev.kv(["put", "-b", "cache", "k", "v"]).with_code(0);
+    let cached = dev.kv(["get", "-b", "cache", "k", "--json"]).with_code(0).json();
+    assert!(cached["values"][0]["expires_at_ms"].is_u64(), "{cached}");
+    dev.kv(["put", "-b", "cache", "k", "v", "--expires-never"]).with_code(0);
+    let cached = dev.kv(["get", "-b", "cache", "k", "--json"]).with_code(0).json();
+    assert!(cached["values"][0]["expires_at_ms"].is_null(), "{cached}");
+    dev.kv(["bucket", "set", "cache", "--expiry-ms", "never"]).with_code(0);
+
+    for (arguments, why) in [
+        (&["put", "k", "v", "--expires-in", "30"][..], "has no unit"),
+        (&["put", "k", "v", "--expires-at", "tomorrow"], "is no time"),
+        (&["put", "k", "v", "--expires-in", "1s", "--expires-never"], "cannot be used with"),
+        (&["put", "k", "v", "--expires-at", "999999999999999"], "too far away"),
+        (&["put", "k", "v", "--keep-expiry", "--blind"], "what an overwrite finds"),
+        (&["expire", "k"], "required"),
+    ] {
+        let refused = dev.kv(arguments.iter().copied()).with_code(2);
+        assert!(refused.err.contains(why), "{arguments:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_put_with_an_id_is_not_made_twice() {
+    let dev = Dev::start(&["--memory"]);
+    let id = "00112233445566778899aabbccddeeff";
+    let put = |more: &[&str]| {
+        let arguments = [&["put", "k", "v", "--blind", "--json", "--id", id], more].concat();
+        dev.kv(arguments).with_code(0).json()["version"].clone()
+    };
+    let made = put(&[]);
+    assert_eq!(put(&["--retry"]), made);
+    assert_eq!(dev.kv(["get", "k"]).with_code(0).out, "v");
+    let bad = dev.kv(["put", "k", "v", "--id", "0011"]).with_code(2);
+    assert!(bad.err.contains("32 hexadecimal digits"), "{bad:?}");
+    dev.kv(["put", "k", "v", "--retry"]).with_code(2);
 }

@@ -10,6 +10,10 @@ fn json_lines(count: usize) -> String {
     (0..count).map(|number| format!("{{\"key\":\"user:{number}\",\"value\":\"value {number}\"}}\n")).collect()
 }
 
+fn now_ms() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
+}
+
 fn lines(text: &str) -> BTreeSet<&str> {
     text.lines().collect()
 }
@@ -52,10 +56,11 @@ fn scan_prints_keys_page_by_page() {
 fn what_was_exported_is_imported_as_it_was() {
     let dev = Dev::start(&["--memory"]);
     let path = |name: &str| dev.path().join(name).to_str().unwrap().to_string();
+    let expiring = "{\"key\":\"brief\",\"value\":\"v\",\"expires_at_ms\":4102444800000}\n";
     let odd = "{\"key_hex\":\"00ff\",\"value_hex\":\"fe\"}\n{\"key\":\"\\n,\\\"é\",\"value\":\"\"}\n{\"key\":\"cart\",\"values\":[{\"value\":\"apples\"},{\"value\":\"pears\"}]}\n";
-    fs::write(path("in.jsonl"), json_lines(300) + odd).unwrap();
+    fs::write(path("in.jsonl"), json_lines(300) + odd + expiring).unwrap();
     let imported = dev.kv(["import", &path("in.jsonl")]).with_code(0);
-    assert!(imported.out.starts_with("303 keys imported in "), "{imported:?}");
+    assert!(imported.out.starts_with("304 keys imported in "), "{imported:?}");
     dev.kv(["export", &path("out.jsonl")]).with_code(0);
     let (written, read) =
         (fs::read_to_string(path("in.jsonl")).unwrap(), fs::read_to_string(path("out.jsonl")).unwrap());
@@ -69,7 +74,8 @@ fn what_was_exported_is_imported_as_it_was() {
     assert!(error.contains("is there already"), "{error}");
     let error = dev.kv(["export", &path("text.csv")]).with_code(1).err;
     assert!(error.contains("is not text: write JSON lines, or CSV with --hex"), "{error}");
-    dev.kv(["export", &path("out.csv"), "--hex"]).with_code(0);
+    let csv = dev.kv(["export", &path("out.csv"), "--hex"]).with_code(0);
+    assert!(csv.err.contains("1 keys expire, and CSV does not say when"), "{csv:?}");
     dev.kv(["bucket", "create", "copy"]).with_code(0);
     dev.kv(["import", "-b", "copy", &path("out.csv")]).with_code(0);
     let keys = |bucket: &str| dev.kv(["scan", "-b", bucket]).with_code(0).out;
@@ -77,7 +83,7 @@ fn what_was_exported_is_imported_as_it_was() {
     let standard =
         dev.kv(["export", "-", "-b", "copy", "--prefix", "user:29", "--format", "csv"]).with_code(0);
     assert_eq!(standard.out.lines().count(), 1 + 11);
-    assert_eq!(dev.kv(["export", &path("all.jsonl"), "--json"]).with_code(0).json()["keys"], 303);
+    assert_eq!(dev.kv(["export", &path("all.jsonl"), "--json"]).with_code(0).json()["keys"], 304);
 }
 
 #[test]
@@ -314,12 +320,15 @@ fn the_strings_of_a_redis_are_copied_and_counted() {
         "3,002 keys imported in ",
         "left out: 1 keys of type hash",
         "left out: 1 keys of type list",
-        "1 keys expire in the Redis",
+        "1 keys expire, at the time at which they do in the Redis",
         "the Redis has 3,004 keys, 2 of them left out; bucket 'redis' has 3,002: the counts agree",
     ] {
         assert!(done.out.contains(part), "{part}: {done:?}");
     }
     assert_eq!(dev.kv(["get", "-b", "redis", "r:17"]).with_code(0).out, "value 17");
+    let expires = dev.kv(["get", "-b", "redis", "expires", "--json"]).with_code(0).json();
+    let left_ms = expires["values"][0]["expires_at_ms"].as_u64().unwrap() - now_ms();
+    assert!((900_000..=1_000_000).contains(&left_ms), "{expires}");
     // Again changes nothing, and a bucket of one's own has its own count.
     assert!(import(&[]).with_code(0).out.contains("the counts agree"));
     dev.kv(["put", "-b", "redis", "more", "v"]).with_code(0);

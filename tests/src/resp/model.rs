@@ -36,7 +36,7 @@ impl Expected {
             && match (self, &received.reply) {
                 (Expected::Is(expected), reply) => reply == expected,
                 (Expected::Error(begins), Reply::Error(text)) => text.starts_with(begins),
-                (Expected::Number, Reply::Integer(_)) => true,
+                (Expected::Number, Reply::Integer(number)) => *number >= 0,
                 (Expected::Text, Reply::Bulk(_)) => true,
                 (Expected::List, Reply::Array(_)) => true,
                 (Expected::Pairs(names), reply) => named(reply, protocol).is_some_and(|pairs| {
@@ -83,6 +83,8 @@ fn named(reply: &Reply, protocol: Protocol) -> Option<Vec<(Reply, Reply)>> {
 pub struct Model {
     /// The concurrent values of every key, by bucket and key.
     values: BTreeMap<(Bytes, Bytes), Vec<Bytes>>,
+    /// The keys that expire, some time after the end.
+    expiring: BTreeSet<(Bytes, Bytes)>,
     bucket: Bytes,
     name: Bytes,
     protocol: Protocol,
@@ -92,6 +94,7 @@ impl Default for Model {
     fn default() -> Self {
         Model {
             values: BTreeMap::new(),
+            expiring: BTreeSet::new(),
             bucket: Bytes::from_static(b"redis"),
             name: Bytes::new(),
             protocol: Protocol::Resp2,
@@ -130,8 +133,8 @@ impl Model {
 
     /// Goes on with a new connection.
     pub fn reconnect(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        *self = Model { values, ..Model::default() };
+        let (values, expiring) = (std::mem::take(&mut self.values), std::mem::take(&mut self.expiring));
+        *self = Model { values, expiring, ..Model::default() };
     }
 
     /// The values that are there at the end, of every key that was ever written.
@@ -159,6 +162,50 @@ impl Model {
             b"SET" if words.len() == 3 => {
                 self.put(&words[1], vec![words[2].clone()]);
                 ok()
+            }
+            b"SET" if words[3].eq_ignore_ascii_case(b"PX") => {
+                self.put(&words[1], vec![words[2].clone()]);
+                self.expire(&words[1]);
+                ok()
+            }
+            b"SETEX" => {
+                self.put(&words[1], vec![words[3].clone()]);
+                self.expire(&words[1]);
+                ok()
+            }
+            b"EXPIRE" | b"PEXPIREAT" => {
+                let is_there = match self.all(&words[1]) {
+                    [] => false,
+                    [_] => true,
+                    several => {
+                        return Err(error(&format!("the key has {} concurrent values", several.len())));
+                    }
+                };
+                if is_there && words[2].starts_with(b"-") {
+                    self.put(&words[1], Vec::new());
+                } else if is_there {
+                    self.expire(&words[1]);
+                }
+                integer(is_there.into())
+            }
+            b"PERSIST" => {
+                let is_there = self.single(&words[1])?.is_some();
+                let expires = self.expiring.remove(&(self.bucket.clone(), words[1].clone()));
+                integer((is_there && expires).into())
+            }
+            b"TTL" | b"PEXPIRETIME" => match self.single(&words[1])? {
+                None => Expected::Is(Reply::Integer(-2)),
+                Some(_) if self.expiring.contains(&(self.bucket.clone(), words[1].clone())) => {
+                    Expected::Number
+                }
+                Some(_) => Expected::Is(Reply::Integer(-1)),
+            },
+            b"GETEX" => {
+                let value = self.single(&words[1])?;
+                if value.is_some() {
+                    self.expire(&words[1]);
+                }
+                Expected::Is(maybe(value))
             }
             b"SET" => {
                 let old = self.single(&words[1])?;
@@ -269,8 +316,14 @@ impl Model {
         }
     }
 
+    /// Lets a key expire.
+    fn expire(&mut self, key: &Bytes) {
+        self.expiring.insert((self.bucket.clone(), key.clone()));
+    }
+
     /// Gives a key these values, and returns those that it had.
     fn put(&mut self, key: &Bytes, values: Vec<Bytes>) -> Vec<Bytes> {
+        self.expiring.remove(&(self.bucket.clone(), key.clone()));
         self.values.insert((self.bucket.clone(), key.clone()), values).unwrap_or_default()
     }
 }

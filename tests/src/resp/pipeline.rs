@@ -83,7 +83,11 @@ fn command(random: &mut ChaCha8Rng, prefix: &str, place: usize) -> Vec<Bytes> {
     };
     let word = Bytes::from_static;
     let mut words = match random.random_range(0..100_u32) {
-        0..16 => [vec![word(b"SET")], keys(random, 1), vec![value(random, place)]].concat(),
+        0..6 => {
+            let key = keys(random, 1)[0].clone();
+            expiry(random, key, place)
+        }
+        6..16 => [vec![word(b"SET")], keys(random, 1), vec![value(random, place)]].concat(),
         16..22 => [vec![word(b"SET")], keys(random, 1), vec![value(random, place), word(b"GET")]].concat(),
         22..38 => [vec![word(b"GET")], keys(random, 1)].concat(),
         38..43 => {
@@ -137,6 +141,24 @@ fn command(random: &mut ChaCha8Rng, prefix: &str, place: usize) -> Vec<Bytes> {
         words[0] = words[0].to_ascii_lowercase().into();
     }
     words
+}
+
+/// A command about when a key expires: in an hour, or at once.
+fn expiry(random: &mut ChaCha8Rng, key: Bytes, place: usize) -> Vec<Bytes> {
+    let of = |name: &'static str, key, more: &[&'static str]| -> Vec<Bytes> {
+        [name.into(), key].into_iter().chain(more.iter().map(|word| Bytes::from(*word))).collect()
+    };
+    match random.random_range(0..9_u32) {
+        0 => of("EXPIRE", key, &["3600"]),
+        1 => of("PEXPIREAT", key, &["4102444800000"]),
+        2 => of("EXPIRE", key, &["-1"]),
+        3 => of("PERSIST", key, &[]),
+        4 => of("TTL", key, &[]),
+        5 => of("PEXPIRETIME", key, &[]),
+        6 => [of("SETEX", key, &["3600"]), vec![value(random, place)]].concat(),
+        7 => [of("SET", key, &[]), vec![value(random, place)], vec!["PX".into(), "3600000".into()]].concat(),
+        _ => of("GETEX", key, &["EX", "3600"]),
+    }
 }
 
 /// A value that no other command of the pipeline has.

@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use bytes::Bytes;
 use kv_core::bucket::Quorum;
 use kv_core::command::{
-    Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
+    Content, Get, GetAnswer, GetMany, Put, PutMany, PutResult, ReadOptions, Replace, WriteOptions,
 };
 use kv_core::key::Key;
 use kv_net::Client;
@@ -146,7 +146,7 @@ async fn put_batch(client: &Client, batch: &[Fact]) -> anyhow::Result<u64> {
         let puts = left.iter().map(|(key, value)| {
             Ok((
                 Key::try_from(key.as_str())?,
-                Some(Bytes::copy_from_slice(value.as_bytes())),
+                Content::value(Bytes::copy_from_slice(value.as_bytes())),
                 Replace::Overwrite,
             ))
         });

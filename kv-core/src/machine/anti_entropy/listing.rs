@@ -63,7 +63,7 @@ mod tests {
     }
 
     fn has(digest: u64) -> RangeState {
-        RangeState::Digest(digest, true)
+        RangeState::Digest(digest, u64::MAX)
     }
 
     #[test]

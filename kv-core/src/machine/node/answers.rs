@@ -93,8 +93,8 @@ impl<T> NodeMachine<T> {
                 };
                 self.with_scan(at, op, outbox, |scan, step, outbox| scan.answer(step, index, answer, outbox));
             }
-            (CallToken::Delivery, result) => {
-                self.delivery.answer(at, result.map(|(body, _)| body), outbox);
+            (CallToken::Delivery(number), result) => {
+                self.delivery.answer(at, number, result.map(|(body, _)| body), outbox);
             }
             (CallToken::AntiEntropy(step), result) => {
                 let result = result.map(|(body, _)| body);

@@ -1,27 +1,24 @@
 //! A put that is handed to an owner, or to a node that stands in for one.
 
-use bytes::Bytes;
-
 use crate::causality::ContextToken;
-use crate::command::{PutApplied, PutResult, WriteOptions};
+use crate::command::{Attempt, PutApplied, PutResult, WriteOptions};
 use crate::error::{Error, ErrorKind};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::{Phase, PutStep, PutWork};
 use crate::machine::step::Step;
 use crate::machine::write_quorum::Progress;
+use crate::record::Draft;
 use crate::transport::CallError;
 use crate::wire::ForwardAnswer;
 
 impl PutWork {
     /// What the owner to which the put was handed is told.
-    pub(in crate::machine) fn forward_body(
-        &self,
-        step: Step<'_>,
-    ) -> (Option<Bytes>, ContextToken, WriteOptions) {
+    pub(in crate::machine) fn forward_body(&self, step: Step<'_>) -> (Draft, ContextToken, WriteOptions) {
         let context = self.context.seal(step.view.secret(), self.target.bucket.id, &self.target.key);
-        let mut options = self.options.clone();
+        // The draft has the id.
+        let mut options = WriteOptions { attempt: Attempt::Only, ..self.options.clone() };
         options.timeout_ms = Some((step.timeout_us() / 1_000).clamp(1, u64::from(u32::MAX)) as u32);
-        (self.value.clone(), context, options)
+        (self.draft.clone(), context, options)
     }
 
     /// The owner to which the put was handed answered, or did not.

@@ -2,6 +2,7 @@
 //! are what the client was told.
 
 mod dots;
+mod expiries;
 mod overwrites;
 mod pasts;
 mod reads;
@@ -25,6 +26,7 @@ pub(super) fn check_history(history: &History) -> Vec<Violation> {
 fn check_key(key: &KeyHistory, violations: &mut Vec<Violation>) {
     let before = violations.len();
     values::check(key, violations);
+    expiries::check(key, violations);
     let dots = dots::check(key, violations);
     // What follows reasons about causality, which strange values and doubled names would only confuse.
     if violations.len() > before {
@@ -35,6 +37,7 @@ fn check_key(key: &KeyHistory, violations: &mut Vec<Violation>) {
     reads::check(key, &pasts, violations);
     reads::check_listed(key, &pasts, violations);
     overwrites::check(key, &pasts, violations);
+    expiries::check_changes(key, &pasts, violations);
     travel::check(key, &pasts, violations);
 }
 

@@ -1,11 +1,16 @@
 use crate::bucket::Quorum;
 use crate::causality::ContextToken;
 use crate::command::{
-    Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, Scan, ScanPosition, WriteOptions,
+    Attempt, Content, Expires, Get, GetMany, Put, PutMany, ReadOptions, ReadRepair, Replace, Scan,
+    ScanPosition, WriteOptions,
 };
 use crate::ids::{ClusterId, Incarnation};
-use crate::testing::simulation::history::{Basis, History, Write, WriteOutcome, encode};
+use crate::record::WriteId;
+use crate::testing::simulation::history::{
+    Basis, ClockMark, History, KeyHistory, Lifetime, Write, WriteOutcome, Written, encode,
+};
 use crate::testing::simulation::keys::SimulatedKey;
+use crate::testing::simulation::node::WALL_START_MS;
 use crate::testing::simulation::plan::{Plan, Rates};
 use crate::testing::simulation::random::Random;
 use crate::wire::{Header, RequestBody};
@@ -17,6 +22,8 @@ pub(super) struct Client {
     /// The number of its last operation.
     pub(super) operation: u32,
     pub(super) current: Option<Current>,
+    /// A put whose end nobody knows and that it tries again: the request, the key, and the place of the write.
+    pub(super) pending: Option<(Put, usize, usize)>,
 }
 
 /// The operation that a client waits for.
@@ -25,6 +32,10 @@ pub(super) struct Current {
     pub(super) start_us: u64,
     pub(super) what: What,
     pub(super) r: usize,
+    /// The put, if it can be tried again.
+    pub(super) put: Option<Put>,
+    /// The clock of the node that was asked, once that is known.
+    pub(super) mark: Option<ClockMark>,
 }
 
 #[derive(Debug)]
@@ -57,7 +68,7 @@ pub(super) struct Chosen {
 
 impl Client {
     pub(super) fn new(keys: usize) -> Self {
-        Client { contexts: vec![Vec::new(); keys], operation: 0, current: None }
+        Client { contexts: vec![Vec::new(); keys], operation: 0, current: None, pending: None }
     }
 
     pub(super) fn remember(&mut self, key: usize, token: ContextToken, basis: Basis) {
@@ -69,13 +80,16 @@ impl Client {
     }
 
     pub(super) fn choose(
-        &self,
+        &mut self,
         now_us: u64,
         plan: &Plan,
         keys: &[SimulatedKey],
         history: &mut History,
         random: &mut Random,
     ) -> Chosen {
+        if let Some(pending) = self.pending.take() {
+            return again(pending, now_us, history);
+        }
         let first = random.index(keys.len());
         let mut chosen = vec![first];
         if random.below(10) == 0 {
@@ -104,7 +118,7 @@ impl Client {
                     RequestBody::GetMany(GetMany { bucket, keys, options })
                 }
             };
-            let current = Current { start_us: now_us, what: What::Gets(chosen), r };
+            let current = Current { start_us: now_us, what: What::Gets(chosen), r, put: None, mark: None };
             return Chosen { body, current, gives_up_us };
         }
         if random.below(SCAN_EVERY) == 0 {
@@ -117,10 +131,11 @@ impl Client {
                 timeout_ms: Some(timeout_ms),
                 ..Scan::new(bucket)
             };
-            let current = Current { start_us: now_us, what: What::Scan(first, from, scan.values), r };
+            let what = What::Scan(first, from, scan.values);
+            let current = Current { start_us: now_us, what, r, put: None, mark: None };
             return Chosen { body: RequestBody::Scan(scan), current, gives_up_us };
         }
-        let options = WriteOptions {
+        let mut options = WriteOptions {
             w: Some(Quorum::Count(w as u8)),
             r: Some(Quorum::Count(r as u8)),
             timeout_ms: Some(timeout_ms),
@@ -130,9 +145,13 @@ impl Client {
         let mut places = Vec::with_capacity(chosen.len());
         for place in chosen {
             let (is_delete, basis, replace) = self.draw_replace(place, &plan.rates, random);
+            let is_overwrite = basis == Basis::Overwrite;
+            let what =
+                draw_what((is_delete, is_overwrite), now_us, &history.keys[place], &plan.rates, random);
             let write = history.begin(place, |id| Write {
                 id,
-                is_delete,
+                what,
+                is_retried: false,
                 start_us: now_us,
                 end_us: u64::MAX,
                 reads_until_us: gives_up_us + LATENESS_US,
@@ -142,18 +161,32 @@ impl Client {
                 outcome: WriteOutcome::Indeterminate,
                 kept_for: Vec::new(),
             });
-            let value = (!is_delete).then(|| encode(history.keys[place].writes[write].id));
-            puts.push((keys[place].key.clone(), value, replace));
+            let content = match what {
+                Written::Tombstone => Content::Tombstone,
+                Written::Expiry(Lifetime { at_ms, .. }) => Content::Same(Expires::AtMs(at_ms)),
+                Written::Value(lifetime) => {
+                    let expires = lifetime.map_or(Expires::Never, |lifetime| Expires::AtMs(lifetime.at_ms));
+                    Content::Value(encode(history.keys[place].writes[write].id), expires)
+                }
+            };
+            puts.push((keys[place].key.clone(), content, replace));
             places.push((place, write));
         }
+        let mut current = Current { start_us: now_us, what: What::Puts(places), r, put: None, mark: None };
         let body = match puts.len() {
             1 => {
-                let (key, value, replace) = puts.remove(0);
-                RequestBody::Put(Put { bucket, key, value, replace, options })
+                let (key, content, replace) = puts.remove(0);
+                let has_id = !matches!(content, Content::Same(_)) && random.chance(plan.rates.retried);
+                if has_id {
+                    options.attempt = Attempt::First(WriteId(u128::from(random.bits()).to_le_bytes()));
+                }
+                let put = Put { bucket, key, content, replace, options };
+                current.put = has_id.then(|| put.clone());
+                RequestBody::Put(put)
             }
             _ => RequestBody::PutMany(PutMany { bucket, puts, options }),
         };
-        Chosen { body, current: Current { start_us: now_us, what: What::Puts(places), r }, gives_up_us }
+        Chosen { body, current, gives_up_us }
     }
 
     /// Where a scan begins: at the beginning of everything, at a key, or behind one.
@@ -180,6 +213,43 @@ impl Client {
         let place = if random.below(4) > 0 { contexts.len() - 1 } else { random.index(contexts.len()) };
         let (token, basis) = &contexts[place];
         (is_delete, *basis, Replace::Context(token.clone()))
+    }
+}
+
+/// The same put as another try.
+fn again((mut put, key, place): (Put, usize, usize), now_us: u64, history: &mut History) -> Chosen {
+    if let Attempt::First(id) = put.options.attempt {
+        put.options.attempt = Attempt::Again(id);
+    }
+    let timeout_ms = put.options.timeout_ms.unwrap_or_default();
+    let gives_up_us = now_us + u64::from(timeout_ms) * 1_000 + PATIENCE_US;
+    let write = &mut history.keys[key].writes[place];
+    write.is_tried_again(gives_up_us + LATENESS_US);
+    let what = What::Puts(vec![(key, place)]);
+    let current = Current { start_us: now_us, what, r: write.r, put: None, mark: None };
+    Chosen { body: RequestBody::Put(put), current, gives_up_us }
+}
+
+/// What a put writes: most values live for ever, some for a part of the run, and some beyond it.
+fn draw_what(
+    (is_delete, is_overwrite): (bool, bool),
+    now_us: u64,
+    key: &KeyHistory,
+    rates: &Rates,
+    random: &mut Random,
+) -> Written {
+    let (is_change, expires) = (random.chance(rates.changes), random.chance(rates.expiring));
+    let after_ms = *random.pick(&[5, 20, 60, 200, 3_600_000]) + random.below(20);
+    let taken =
+        |at_ms: &u64| key.writes.iter().filter_map(Write::lifetime).any(|lifetime| lifetime.at_ms == *at_ms);
+    let asked = || {
+        let first_ms = WALL_START_MS as u64 + now_us / 1_000 + after_ms;
+        Lifetime::asked((first_ms..).find(|at_ms| !taken(at_ms)).unwrap_or(first_ms))
+    };
+    match is_delete {
+        true => Written::Tombstone,
+        false if is_change && is_overwrite => Written::Expiry(asked()),
+        false => Written::Value(expires.then(asked)),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) enum NodeEvent {
     /// The commit of the writer's batch ends.
     CommitEnds { life: u32 },
     /// An effect is carried out late.
-    Late { life: u32, effect: Effect<Ticket> },
+    Late { life: u32, effect: Box<Effect<Ticket>> },
 }
 
 /// Who waits for what a node does.

@@ -41,10 +41,12 @@ pub(super) struct HandedOn {
 }
 
 /// A put or delete.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Write {
     pub(super) id: u64,
-    pub(super) is_delete: bool,
+    pub(super) what: Written,
+    /// Whether it was tried again, under the same id: two tries may then be two versions, and what replaced one need not have replaced both.
+    pub(super) is_retried: bool,
     pub(super) start_us: u64,
     pub(super) end_us: u64,
     /// Until when the read inside an overwrite may have been made.
@@ -56,6 +58,96 @@ pub(super) struct Write {
     pub(super) outcome: WriteOutcome,
     /// The absent owners for which it is kept elsewhere, as the answer says.
     pub(super) kept_for: Vec<NodeId>,
+}
+
+/// What a write wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// A value, and when it may be gone.
+    Value(Option<Lifetime>),
+    /// Another expiry of the value that was there.
+    Expiry(Lifetime),
+    Tombstone,
+}
+
+/// When a value expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lifetime {
+    /// The moment that was asked for; no other write of the key asks for the same.
+    pub(super) at_ms: u64,
+    /// From when on it may be gone: that moment, or ever if it may have passed by the clock of the node that the put reached.
+    pub(super) gone_from_ms: u64,
+}
+
+impl Write {
+    pub(super) fn is_delete(&self) -> bool {
+        self.what == Written::Tombstone
+    }
+
+    /// Whether it writes no value of its own.
+    pub(super) fn is_change(&self) -> bool {
+        matches!(self.what, Written::Expiry(_))
+    }
+
+    pub(super) fn lifetime(&self) -> Option<Lifetime> {
+        match self.what {
+            Written::Value(lifetime) => lifetime,
+            Written::Expiry(lifetime) => Some(lifetime),
+            Written::Tombstone => None,
+        }
+    }
+
+    /// Notes that the put reached a node whose clock was not beyond `until_ms`.
+    pub(super) fn reached(&mut self, until_ms: u64) {
+        if let Written::Value(Some(lifetime)) | Written::Expiry(lifetime) = &mut self.what
+            && until_ms < lifetime.at_ms
+            && !self.is_retried
+        {
+            lifetime.gone_from_ms = lifetime.at_ms;
+        }
+    }
+
+    /// Notes that it is tried again, and until when its read may be made.
+    pub(super) fn is_tried_again(&mut self, reads_until_us: u64) {
+        self.is_retried = true;
+        self.reads_until_us = reads_until_us;
+        if let Written::Value(Some(lifetime)) | Written::Expiry(lifetime) = &mut self.what {
+            lifetime.gone_from_ms = 0;
+        }
+    }
+
+    /// Whether readers may have been shown nothing of it although it is there, at a coordinator whose clock was not beyond `until_ms`.
+    pub(super) fn may_be_gone(&self, until_ms: u64) -> bool {
+        self.is_delete() || self.lifetime().is_some_and(|lifetime| lifetime.gone_from_ms <= until_ms)
+    }
+}
+
+impl Lifetime {
+    /// One of which nothing is known yet but what is asked for.
+    pub(super) fn asked(at_ms: u64) -> Self {
+        Lifetime { at_ms, gone_from_ms: 0 }
+    }
+}
+
+/// The clock of a node when an operation began there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClockMark {
+    pub(super) node: usize,
+    pub(super) from_ms: u64,
+    /// How often it had been set.
+    pub(super) sets: u64,
+}
+
+/// What the clock of a coordinator showed while an operation was made, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClockSpan {
+    pub(super) from_ms: u64,
+    pub(super) until_ms: u64,
+}
+
+impl ClockSpan {
+    /// A clock that jumped meanwhile.
+    pub(super) const UNKNOWN: ClockSpan = ClockSpan { from_ms: 0, until_ms: u64::MAX };
 }
 
 /// What a write said that it replaces.
@@ -70,7 +162,7 @@ pub(super) enum Basis {
     Overwrite,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum WriteOutcome {
     /// Nothing was heard, or that nobody knows.
     Indeterminate,
@@ -87,6 +179,8 @@ pub(super) struct Listed {
     pub(super) start_us: u64,
     pub(super) end_us: u64,
     pub(super) r: usize,
+    /// The coordinator's clock.
+    pub(super) clock: ClockSpan,
 }
 
 /// A get that was answered.
@@ -95,17 +189,22 @@ pub(super) struct Read {
     pub(super) start_us: u64,
     pub(super) end_us: u64,
     pub(super) r: usize,
+    /// The coordinator's clock.
+    pub(super) clock: ClockSpan,
     /// Whether it was made when all faults were over.
     pub(super) is_final: bool,
     pub(super) values: Vec<Seen>,
 }
 
 /// A value that a get showed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) dot: Dot,
-    /// The write of this key, or none for a value that nobody wrote to it.
+    /// The write of this key, or none for a value that nobody wrote to it: the put of the value, or the change of its expiry that is shown.
     pub(super) write: Option<usize>,
+    /// The put of the value.
+    pub(super) origin: Option<usize>,
+    pub(super) expires_at_ms: Option<u64>,
 }
 
 impl History {
@@ -127,6 +226,7 @@ impl History {
         &mut self,
         key: usize,
         (start_us, end_us): (u64, u64),
+        clock: ClockSpan,
         r: usize,
         is_final: bool,
         siblings: &[Sibling],
@@ -135,12 +235,21 @@ impl History {
             .iter()
             .map(|sibling| {
                 let named = decode(&sibling.value).and_then(|id| self.writes.get(id as usize - 1));
-                let write = named.filter(|(of, _)| *of == key).map(|(_, place)| *place);
-                Seen { dot: sibling.dot, write }
+                let origin = named.filter(|(of, _)| *of == key).map(|(_, place)| *place);
+                let expires_at_ms = sibling.expires_at_ms;
+                let changes = |write: &Write| {
+                    write.is_change() && write.lifetime().map(|lifetime| lifetime.at_ms) == expires_at_ms
+                };
+                let asked =
+                    |place: usize| self.keys[key].writes[place].lifetime().map(|lifetime| lifetime.at_ms);
+                let change =
+                    origin.filter(|origin| expires_at_ms.is_some() && asked(*origin) != expires_at_ms);
+                let change = change.and_then(|_| self.keys[key].writes.iter().position(changes));
+                Seen { dot: sibling.dot, write: change.or(origin), origin, expires_at_ms }
             })
             .collect();
         let reads = &mut self.keys[key].reads;
-        reads.push(Read { start_us, end_us, r, is_final, values });
+        reads.push(Read { start_us, end_us, r, clock, is_final, values });
         reads.len() - 1
     }
 }

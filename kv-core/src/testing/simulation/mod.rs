@@ -16,6 +16,7 @@
 
 mod check;
 mod client;
+mod clocks;
 mod config;
 mod copies;
 mod disk;
@@ -31,6 +32,7 @@ mod plan;
 mod queue;
 mod random;
 mod report;
+mod retries;
 mod run;
 mod settle;
 mod trace;

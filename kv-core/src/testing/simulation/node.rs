@@ -22,7 +22,7 @@ use crate::view::View;
 use crate::wire::{AnswerBody, Request};
 
 /// When all wall clocks of a run begin, in milliseconds since 1970.
-const WALL_START_MS: i64 = 1_700_000_000_000;
+pub(super) const WALL_START_MS: i64 = 1_700_000_000_000;
 
 /// One node: its disk, its clock, and, while it runs, the process.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(super) struct SimulatedNode {
     life: u32,
     wall_offset_ms: i64,
     wall_drift_per_million: i64,
+    /// How often the clock was set.
+    pub(super) clock_sets: u64,
     last_incarnation: Option<Incarnation>,
     /// How many incarnations the store has had.
     pub(super) incarnations: u64,
@@ -72,13 +74,14 @@ impl SimulatedNode {
             life: 0,
             wall_offset_ms: 0,
             wall_drift_per_million: 0,
+            clock_sets: 0,
             last_incarnation: None,
             incarnations: 0,
             past_repairs: 0,
         }
     }
 
-    fn now(&self, fabric: &Fabric) -> Now {
+    pub(super) fn now(&self, fabric: &Fabric) -> Now {
         let passed_ms = (fabric.now_us / 1_000) as i64;
         let drift_ms = passed_ms * self.wall_drift_per_million / 1_000_000;
         let wall_ms = WALL_START_MS + passed_ms + drift_ms + self.wall_offset_ms;
@@ -88,6 +91,7 @@ impl SimulatedNode {
     pub(super) fn set_clock(&mut self, offset_ms: i64, drift_per_million: i64) {
         self.wall_offset_ms = offset_ms;
         self.wall_drift_per_million = drift_per_million;
+        self.clock_sets += 1;
     }
 
     /// What the process makes of another node.
@@ -244,7 +248,7 @@ impl SimulatedNode {
             }
             NodeEvent::WriterBegins { .. } => self.begin_batch(fabric),
             NodeEvent::CommitEnds { .. } => self.end_commit(fabric),
-            NodeEvent::Late { effect, .. } => self.carry_out(vec![effect], fabric),
+            NodeEvent::Late { effect, .. } => self.carry_out(vec![*effect], fabric),
         }
         self.arm_wakeup(fabric);
     }

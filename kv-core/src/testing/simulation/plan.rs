@@ -50,6 +50,12 @@ pub(super) struct Rates {
     pub(super) deletes: u32,
     pub(super) blind_puts: u32,
     pub(super) overwrites: u32,
+    /// Puts of values that expire.
+    pub(super) expiring: u32,
+    /// Changes of an expiry alone.
+    pub(super) changes: u32,
+    /// Puts of one key that have an id and are tried again when nobody knows how they ended.
+    pub(super) retried: u32,
 }
 
 impl Plan {
@@ -202,5 +208,8 @@ fn rates(faults: Faults, random: &mut Random) -> Rates {
     rates.deletes = *random.pick(&[0, 30_000, 120_000, 200_000]);
     rates.blind_puts = random.between(20_000, 250_000) as u32;
     rates.overwrites = random.between(50_000, 400_000) as u32;
+    rates.expiring = *random.pick(&[0, 0, 50_000, 200_000]);
+    rates.changes = *random.pick(&[0, 50_000, 200_000]);
+    rates.retried = *random.pick(&[0, 0, 300_000, 1_000_000]);
     rates
 }

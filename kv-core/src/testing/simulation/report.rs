@@ -84,6 +84,12 @@ pub enum Check {
     ReplicasConverge,
     /// Converged replicas are not repaired.
     ConvergedNeedNoRepair,
+    /// No get shows a value that had expired by its coordinator's clock when it began.
+    ExpiredIsNotShown,
+    /// A value expires when its put, or a change of its expiry, said, and a change of an expiry shows no value that a put replaced.
+    ExpiriesAreKept,
+    /// A put that is tried again after it was made is not made anew.
+    RetriesAreRecognised,
     /// A record does not outgrow what is alive in it.
     RecordsStaySmall,
     /// When faults are over operations succeed.
@@ -109,6 +115,9 @@ impl fmt::Display for Check {
             Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",
+            Check::ExpiredIsNotShown => "nothing that expired is shown",
+            Check::ExpiriesAreKept => "expiries are kept",
+            Check::RetriesAreRecognised => "retries are recognised",
             Check::RecordsStaySmall => "bounded record growth",
             Check::ServiceComesBack => "service comes back",
             Check::MessagesKeepTheirMeaning => "messages keep their meaning",

@@ -1,8 +1,10 @@
 //! The end of a run: faults are over, every key is read from all replicas, and what is left is judged.
 
 use crate::bucket::{Quorum, QuorumMode};
-use crate::command::{Get, GetAnswer, Put, PutResult, ReadOptions, ReadRepair, Replace, WriteOptions};
-use crate::testing::simulation::history::{Basis, Write, WriteOutcome, encode};
+use crate::command::{
+    Content, Get, GetAnswer, Put, PutResult, ReadOptions, ReadRepair, Replace, WriteOptions,
+};
+use crate::testing::simulation::history::{Basis, Write, WriteOutcome, Written, encode};
 use crate::testing::simulation::plan::Rates;
 use crate::testing::simulation::world::World;
 use crate::testing::simulation::{Check, Violation};
@@ -41,6 +43,7 @@ impl World {
         self.check_again(&mut violations);
         self.check_growth(&mut violations);
         self.check_trees(&mut violations);
+        self.check_retries(&mut violations);
         violations
     }
 
@@ -86,11 +89,13 @@ impl World {
         let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
         for _ in 0..TRIES {
             let start_us = self.fabric.now_us;
+            let mark = self.mark(node);
             let get =
                 Get { bucket: bucket.clone(), key: self.keys[key].key.clone(), options: options.clone() };
             if let Some(AnswerBody::Get(Ok(answer))) = self.ask(node, RequestBody::Get(get)) {
                 let times = (start_us, self.fabric.now_us);
-                self.history.read(key, times, self.keys[key].owners.len(), true, &answer.values);
+                let replicas = self.keys[key].owners.len();
+                self.history.read(key, times, self.span(mark), replicas, true, &answer.values);
                 return Some(answer);
             }
             self.wait(REPAIR_US);
@@ -193,7 +198,8 @@ impl World {
         let replicas = self.keys[key].owners.len();
         let place = self.history.begin(key, |id| Write {
             id,
-            is_delete: false,
+            what: Written::Value(None),
+            is_retried: false,
             start_us,
             end_us: u64::MAX,
             reads_until_us: u64::MAX,
@@ -207,14 +213,14 @@ impl World {
         let put = Put {
             bucket: self.fabric.plan.buckets[self.keys[key].bucket].name.to_string(),
             key: self.keys[key].key.clone(),
-            value: Some(encode(self.history.keys[key].writes[place].id)),
+            content: Content::value(encode(self.history.keys[key].writes[place].id)),
             replace: if basis == Basis::Overwrite { Replace::Overwrite } else { Replace::Nothing },
             options: WriteOptions {
                 w: all,
                 r: all,
                 quorum: Some(QuorumMode::Strict),
                 timeout_ms: Some(500),
-                explain: false,
+                ..WriteOptions::default()
             },
         };
         let answer = self.ask(node, RequestBody::Put(put));

@@ -42,8 +42,16 @@ impl World {
         let bucket = self.fabric.plan.buckets[self.keys[key].bucket].name.to_string();
         let options = ReadOptions { r: Some(Quorum::One), timeout_ms: Some(500), ..ReadOptions::default() };
         let start_us = self.fabric.now_us;
+        let mark = self.mark(node);
         let get = Get { bucket, key: self.keys[key].key.clone(), options };
         let Some(AnswerBody::Get(Ok(answer))) = self.ask(node, RequestBody::Get(get)) else { return None };
-        Some(self.history.read(key, (start_us, self.fabric.now_us), 1, false, &answer.values))
+        Some(self.history.read(
+            key,
+            (start_us, self.fabric.now_us),
+            self.span(mark),
+            1,
+            false,
+            &answer.values,
+        ))
     }
 }

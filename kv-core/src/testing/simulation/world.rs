@@ -4,7 +4,7 @@ use crate::ids::ClusterId;
 use crate::testing::simulation::client::{Chosen, Client, Current, What, client_header};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, Ticket};
-use crate::testing::simulation::history::{Basis, History, Listed, WriteOutcome};
+use crate::testing::simulation::history::{Basis, ClockSpan, History, Listed, WriteOutcome, Written};
 use crate::testing::simulation::keys::SimulatedKey;
 use crate::testing::simulation::node::SimulatedNode;
 use crate::wire::{AnswerBody, Request, RequestBody};
@@ -85,7 +85,7 @@ impl World {
         let client = &mut self.clients[index];
         client.operation += 1;
         let Fabric { plan, random, .. } = &mut self.fabric;
-        let Chosen { body, current, gives_up_us } =
+        let Chosen { body, mut current, gives_up_us } =
             client.choose(now_us, plan, &self.keys, &mut self.history, random);
         let first = match &current.what {
             What::Gets(keys) => keys[0],
@@ -110,7 +110,8 @@ impl World {
             )
         };
         self.fabric.trace.line(now_us, describe);
-        client.current = Some(current);
+        current.mark = Some(self.mark(to));
+        self.clients[index].current = Some(current);
         self.send(index, operation, to, body);
         self.fabric.queue.plan(gives_up_us, Happening::ClientGivesUp(index, operation));
     }
@@ -138,6 +139,14 @@ impl World {
     fn end_operation(&mut self, index: usize, answer: Option<Option<AnswerBody>>) {
         let Some(current) = self.clients[index].current.take() else { return };
         let was_there = !matches!(answer, Some(None));
+        let clock = current.mark.map_or(ClockSpan::UNKNOWN, |mark| self.span(mark));
+        let is_unknown = matches!(&answer, None | Some(Some(AnswerBody::Put(PutResult::Indeterminate(_)))));
+        if let (What::Puts(puts), Some(put)) = (&current.what, current.put)
+            && let [(key, place)] = puts[..]
+            && is_unknown
+        {
+            self.clients[index].pending = Some((put, key, place));
+        }
         match (current.what, answer) {
             (What::Gets(keys), Some(Some(body))) => {
                 let results = match body {
@@ -146,11 +155,11 @@ impl World {
                     _ => Vec::new(),
                 };
                 for (key, result) in keys.into_iter().zip(results) {
-                    self.end_get(index, key, (current.start_us, current.r), result);
+                    self.end_get(index, key, (current.start_us, current.r, clock), result);
                 }
             }
             (What::Scan(key, from, values), Some(Some(AnswerBody::Scan(Ok(page))))) => {
-                let began = (current.start_us, current.r);
+                let began = (current.start_us, current.r, clock);
                 self.end_scan(index, (self.keys[key].bucket, values), &from, began, page);
             }
             (What::Puts(puts), Some(Some(body))) => {
@@ -163,12 +172,15 @@ impl World {
                     _ => Vec::new(),
                 };
                 for ((key, write), result) in puts.into_iter().zip(results) {
-                    self.end_put(index, key, write, result);
+                    self.end_put(index, (key, write), clock, result);
                 }
             }
             (What::Puts(puts), Some(None)) => {
                 for (key, write) in puts {
-                    self.history.keys[key].writes[write].outcome = WriteOutcome::NotApplied;
+                    let write = &mut self.history.keys[key].writes[write];
+                    if !write.is_retried {
+                        write.outcome = WriteOutcome::NotApplied;
+                    }
                 }
             }
             (_, _) => {}
@@ -183,7 +195,7 @@ impl World {
         client: usize,
         (bucket, has_values): (usize, bool),
         from: &ScanPosition,
-        (start_us, r): (u64, usize),
+        (start_us, r, clock): (u64, usize, ClockSpan),
         page: ScanAnswer,
     ) {
         self.succeeded += 1;
@@ -202,11 +214,11 @@ impl World {
             let entry = entries.next_if(|entry| entry.key == *name);
             if !has_values && entry.is_some() {
                 let (start_us, end_us) = times;
-                self.history.keys[key].listed.push(Listed { start_us, end_us, r });
+                self.history.keys[key].listed.push(Listed { start_us, end_us, r, clock });
                 continue;
             }
             let values = entry.as_ref().map(|entry| entry.values.as_slice()).unwrap_or_default();
-            let read = self.history.read(key, times, r, false, values);
+            let read = self.history.read(key, times, clock, r, false, values);
             if let Some(entry) = entry {
                 self.clients[client].remember(key, entry.context, Basis::Read(read));
             }
@@ -218,28 +230,33 @@ impl World {
         &mut self,
         client: usize,
         key: usize,
-        (start_us, r): (u64, usize),
+        (start_us, r, clock): (u64, usize, ClockSpan),
         result: Result<GetAnswer, Error>,
     ) {
         if let Ok(answer) = result {
             self.succeeded += 1;
             let times = (start_us, self.fabric.now_us);
             let owners = r.saturating_sub(answer.stand_ins.into());
-            let read = self.history.read(key, times, owners, false, &answer.values);
+            let read = self.history.read(key, times, clock, owners, false, &answer.values);
             self.clients[client].remember(key, answer.context, Basis::Read(read));
         }
     }
 
-    fn end_put(&mut self, client: usize, key: usize, place: usize, result: PutResult) {
+    fn end_put(&mut self, client: usize, (key, place): (usize, usize), clock: ClockSpan, result: PutResult) {
         let now_us = self.fabric.now_us;
         let write = &mut self.history.keys[key].writes[place];
         write.end_us = now_us;
-        write.reads_until_us = write.reads_until_us.min(now_us);
+        // An earlier try may be made all the same.
+        if !write.is_retried {
+            write.reads_until_us = write.reads_until_us.min(now_us);
+        }
         match result {
+            PutResult::NotApplied(_) if write.is_retried => {}
             PutResult::NotApplied(_) => write.outcome = WriteOutcome::NotApplied,
             PutResult::Indeterminate(_) => {}
             PutResult::Applied(applied) => {
                 self.succeeded += 1;
+                write.reached(clock.until_ms);
                 let stand_ins = applied.acks.iter().filter_map(|ack| ack.stands_for);
                 write.kept_for = stand_ins.collect();
                 write.w = write.w.saturating_sub(write.kept_for.len());
@@ -254,10 +271,12 @@ impl World {
                         Basis::Answer(place)
                     }
                     None => {
-                        write.outcome = WriteOutcome::NothingToDelete;
+                        if !write.is_retried {
+                            write.outcome = WriteOutcome::NothingToDelete;
+                        }
                         let times = (write.start_us, now_us);
                         let r = write.r;
-                        Basis::Read(self.history.read(key, times, r, false, &[]))
+                        Basis::Read(self.history.read(key, times, clock, r, false, &[]))
                     }
                 };
                 self.clients[client].remember(key, applied.context, basis);
@@ -274,7 +293,11 @@ fn describe(body: &RequestBody, current: &Current, history: &History) -> String 
             let many = if puts.len() > 1 { "puts" } else { "put" };
             let writes = puts.iter().map(|(key, place)| {
                 let write = &history.keys[*key].writes[*place];
-                let verb = if write.is_delete { "delete" } else { "value" };
+                let verb = match write.what {
+                    Written::Tombstone => "delete",
+                    Written::Expiry(_) => "expiry",
+                    Written::Value(_) => "value",
+                };
                 format!(
                     "{} {verb} id {} {:?} W = {}",
                     history.keys[*key].name, write.id, write.basis, write.w

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kv_core::bucket::Quorum;
-use kv_core::command::{Get, Put, PutMany, Replace, WriteOptions};
+use kv_core::command::{Content, Get, Put, PutMany, Replace, WriteOptions};
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
 use kv_core::layout::Member;
@@ -260,7 +260,7 @@ async fn fill(client: &Client, keys: u64) -> anyhow::Result<()> {
     for first in (0..keys).step_by(500) {
         let puts = (first..keys.min(first + 500)).map(|number| {
             let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
-            (key, Some(Bytes::from_static(&VALUE)), Replace::Nothing)
+            (key, Content::value(Bytes::from_static(&VALUE)), Replace::Nothing)
         });
         let put = PutMany { bucket: "redis".into(), puts: puts.collect(), options: WriteOptions::default() };
         for result in client.put_many(put).await? {

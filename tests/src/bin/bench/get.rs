@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use heed::{CommitOrAbort, EnvOpenOptions, types};
 use kv_core::bucket::Quorum;
-use kv_core::command::{Get, Put, PutMany, Replace, WriteOptions};
+use kv_core::command::{Content, Get, Put, PutMany, Replace, WriteOptions};
 use kv_core::ids::NodeId;
 use kv_core::key::Key;
 use kv_core::layout::Member;
@@ -131,7 +131,7 @@ async fn node(place: &std::path::Path, keys: u64) -> anyhow::Result<Node> {
     for first in (0..keys).step_by(1_000) {
         let puts = (first..keys.min(first + 1_000)).map(|number| {
             let key = Key::new(Bytes::copy_from_slice(&key(number))).unwrap();
-            (key, Some(Bytes::from_static(&[7; 100])), Replace::Nothing)
+            (key, Content::value(Bytes::from_static(&[7; 100])), Replace::Nothing)
         });
         let put =
             PutMany { bucket: "default".into(), puts: puts.collect(), options: WriteOptions::default() };

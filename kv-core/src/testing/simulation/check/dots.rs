@@ -5,8 +5,9 @@ use crate::testing::simulation::history::{KeyHistory, WriteOutcome};
 use crate::testing::simulation::{Check, Violation};
 
 /// A dot names one write, and a write has one dot (a write with two was made twice). Returns the dots that clients know.
-pub(super) fn check(key: &KeyHistory, violations: &mut Vec<Violation>) -> Vec<Option<Dot>> {
-    let mut dots: Vec<Option<Dot>> = vec![None; key.writes.len()];
+/// One that was tried again may have two.
+pub(super) fn check(key: &KeyHistory, violations: &mut Vec<Violation>) -> Vec<Vec<Dot>> {
+    let mut dots: Vec<Vec<Dot>> = vec![Vec::new(); key.writes.len()];
     let mut names: BTreeMap<Dot, usize> = BTreeMap::new();
     let acknowledged = key.writes.iter().enumerate().filter_map(|(place, write)| match &write.outcome {
         WriteOutcome::Applied(dot, _) => Some((place, *dot)),
@@ -15,10 +16,13 @@ pub(super) fn check(key: &KeyHistory, violations: &mut Vec<Violation>) -> Vec<Op
     let seen = key.reads.iter().flat_map(|read| &read.values);
     let seen = seen.filter_map(|seen| Some((seen.write?, seen.dot)));
     for (place, dot) in acknowledged.chain(seen) {
-        let known = *dots[place].get_or_insert(dot);
+        let known = dots[place].first().copied().unwrap_or(dot);
         let named = *names.entry(dot).or_insert(place);
         let id = key.writes[place].id;
-        if known != dot {
+        if !dots[place].contains(&dot) {
+            dots[place].push(dot);
+        }
+        if known != dot && !key.writes[place].is_retried {
             let message = format!("{}: write {id} was made twice, as {known} and as {dot}", key.name);
             violations.push(Violation { check: Check::DotsAreUnique, message });
         }

@@ -9,11 +9,15 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
         return;
     }
     for (place, overwrite) in key.writes.iter().enumerate() {
-        if overwrite.basis != Basis::Overwrite || !matches!(overwrite.outcome, WriteOutcome::Applied(..)) {
+        let is_applied = matches!(overwrite.outcome, WriteOutcome::Applied(..));
+        // A change of an expiry replaces one value and nothing else; of what was tried again nobody knows which try is meant.
+        if overwrite.basis != Basis::Overwrite || !is_applied || overwrite.is_change() || overwrite.is_retried
+        {
             continue;
         }
         for (other, write) in key.writes.iter().enumerate() {
             let is_due = matches!(write.outcome, WriteOutcome::Applied(..))
+                && !write.is_retried
                 && write.end_us < overwrite.start_us
                 && overwrite.r + write.w > key.replicas;
             if is_due && !pasts.certain(place).contains(other) {

@@ -1,5 +1,5 @@
 use crate::causality::Dot;
-use crate::testing::simulation::history::{Basis, KeyHistory, WriteOutcome};
+use crate::testing::simulation::history::{Basis, KeyHistory, Read, WriteOutcome};
 
 /// For each write of a key, the writes that it replaced: those that it certainly did, by what its client declared, and those that it
 /// may have.
@@ -39,7 +39,7 @@ impl Set {
 }
 
 impl Pasts {
-    pub(super) fn new(key: &KeyHistory, dots: &[Option<Dot>]) -> Self {
+    pub(super) fn new(key: &KeyHistory, dots: &[Vec<Dot>]) -> Self {
         let words = key.writes.len().div_ceil(64).max(1);
         let mut pasts = Pasts { certain: Vec::new(), possible: Vec::new(), words };
         for write in 0..key.writes.len() {
@@ -49,28 +49,31 @@ impl Pasts {
     }
 
     /// A context names versions that its reader saw, and all that those replaced; so do the sets.
-    fn add(&mut self, key: &KeyHistory, dots: &[Option<Dot>], place: usize) {
+    fn add(&mut self, key: &KeyHistory, dots: &[Vec<Dot>], place: usize) {
         let write = &key.writes[place];
         let mut certain = self.empty();
         let mut possible = self.empty();
         match (&write.basis, &write.outcome) {
             (_, WriteOutcome::NotApplied | WriteOutcome::NothingToDelete) | (Basis::Nothing, _) => {}
             (Basis::Read(read), _) => {
+                self.include_gone(key, &key.reads[*read], &mut possible);
                 for seen in key.reads[*read].values.iter().filter_map(|seen| seen.write) {
-                    self.include(seen, &mut certain, &mut possible);
+                    self.include(key, seen, &mut certain, &mut possible);
                 }
             }
-            (Basis::Answer(before), _) => self.include(*before, &mut certain, &mut possible),
-            (Basis::Overwrite, WriteOutcome::Applied(_, named)) => {
-                for (other, dot) in dots.iter().enumerate() {
-                    if other != place && dot.is_some_and(|dot| named.contains(dot)) {
-                        certain.insert(other);
+            (Basis::Answer(before), _) => self.include(key, *before, &mut certain, &mut possible),
+            (Basis::Overwrite, WriteOutcome::Applied(_, named)) if !write.is_retried => {
+                for (other, dots) in dots.iter().enumerate() {
+                    if other != place && dots.iter().any(|dot| named.contains(*dot)) {
+                        if !key.writes[other].is_retried {
+                            certain.insert(other);
+                        }
                         possible.insert(other);
                     }
                 }
             }
-            (Basis::Overwrite, WriteOutcome::Indeterminate) if key.by_stamp => {}
-            (Basis::Overwrite, WriteOutcome::Indeterminate) => {
+            (Basis::Overwrite, _) if key.by_stamp && !write.is_change() => {}
+            (Basis::Overwrite, _) => {
                 for (other, candidate) in key.writes.iter().enumerate() {
                     if other != place && candidate.start_us < write.reads_until_us {
                         possible.insert(other);
@@ -82,10 +85,23 @@ impl Pasts {
         self.possible.push(possible);
     }
 
-    fn include(&self, write: usize, certain: &mut Set, possible: &mut Set) {
+    /// What had expired for the reader was not shown, and is in its context all the same.
+    fn include_gone(&self, key: &KeyHistory, read: &Read, possible: &mut Set) {
+        for (write, of) in self.possible.iter().enumerate() {
+            let gone = &key.writes[write];
+            if !gone.is_delete() && gone.start_us < read.end_us && gone.may_be_gone(read.clock.until_ms) {
+                possible.insert(write);
+                possible.union(of);
+            }
+        }
+    }
+
+    fn include(&self, key: &KeyHistory, write: usize, certain: &mut Set, possible: &mut Set) {
         // Only a write that began earlier can have been seen, so its own past is known.
         if let (Some(of), Some(at_most)) = (self.certain.get(write), self.possible.get(write)) {
-            certain.insert(write);
+            if !key.writes[write].is_retried {
+                certain.insert(write);
+            }
             certain.union(of);
             possible.insert(write);
             possible.union(at_most);

@@ -39,19 +39,21 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
     }
 }
 
-/// A page that lists a key says that it has a value: some write of one must be there that nothing which is due has replaced.
+/// A page that lists a key says that it has a value: some write of one must be there that has not expired and that nothing which is due has
+/// replaced.
 pub(super) fn check_listed(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violation>) {
     for listed in &key.listed {
         let due = due(key, pasts, (listed.start_us, listed.r), false);
         let may_be_there = key.writes.iter().enumerate().any(|(place, write)| {
-            !write.is_delete
+            !write.is_delete()
+                && write.lifetime().is_none_or(|lifetime| lifetime.at_ms > listed.clock.from_ms)
                 && !matches!(write.outcome, WriteOutcome::NotApplied)
                 && write.start_us < listed.end_us
                 && !(0..key.writes.len())
                     .any(|newer| due.contains(newer) && pasts.certain(newer).contains(place))
         });
         if !may_be_there {
-            let Listed { start_us, end_us, r } = listed;
+            let Listed { start_us, end_us, r, .. } = listed;
             let message = format!(
                 "{}: a page with R = {r} from {start_us} to {end_us} us lists it, and it has no value",
                 key.name
@@ -73,12 +75,13 @@ fn due(key: &KeyHistory, pasts: &Pasts, (start_us, r): (u64, usize), is_final: b
     due
 }
 
-/// A value that is due and neither shown nor replaced by what is shown, nor by a delete that may have been there.
+/// A value that is due and neither shown nor replaced by what is shown, nor expired, nor replaced by a delete, or by something that has
+/// expired, that may have been there.
 pub(super) fn first_missing(key: &KeyHistory, pasts: &Pasts, read: &Read, due: &Set) -> Option<usize> {
     let mut explained = pasts.empty();
     let mut may_be_deleted = false;
     for (place, write) in key.writes.iter().enumerate() {
-        if !write.is_delete {
+        if !write.may_be_gone(read.clock.until_ms) {
             continue;
         }
         explained.insert(place);

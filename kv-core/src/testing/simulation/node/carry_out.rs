@@ -124,7 +124,7 @@ impl SimulatedNode {
     }
 
     fn postpone(&mut self, effect: Effect<Ticket>, delay_us: u64, fabric: &mut Fabric) {
-        let event = NodeEvent::Late { life: self.life, effect };
+        let event = NodeEvent::Late { life: self.life, effect: Box::new(effect) };
         fabric.plan_in(delay_us, Happening::Node(self.index, event));
     }
 

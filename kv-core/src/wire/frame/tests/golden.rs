@@ -68,10 +68,13 @@ fn frames_of_the_first_release_are_understood() {
 
 #[test]
 fn every_variant_has_its_golden_frame() {
-    let groups: [(&str, &[&str]); 12] = [
+    let groups: [(&str, &[&str]); 15] = [
         ("request ", samples::REQUESTS),
         ("answer ", samples::ANSWERS),
         ("request put replace ", samples::REPLACES),
+        ("request put content ", samples::contents::CONTENTS),
+        ("request put expires ", samples::contents::EXPIRES),
+        ("request put attempt ", samples::contents::ATTEMPTS),
         ("request get quorum ", samples::QUORUMS),
         ("request put mode ", samples::MODES),
         ("request change_bucket durability ", samples::DURABILITIES),

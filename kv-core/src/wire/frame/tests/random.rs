@@ -11,13 +11,14 @@ use super::samples;
 use crate::bucket::{BucketProperties, Quorum, QuorumMode};
 use crate::causality::{Actor, ContextToken, Dot, Stamp};
 use crate::command::{
-    Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
-    PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Scan, ScanAnswer, ScanEntry,
-    ScanPosition, Sibling, WriteOptions,
+    Ack, Attempt, Content, Decision, Expires, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer,
+    GetMany, Put, PutApplied, PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Scan,
+    ScanAnswer, ScanEntry, ScanPosition, Sibling, WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{BucketId, ClusterId, Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
+use crate::record::{Draft, WriteId};
 use crate::storage::Durability;
 use crate::wire::{
     Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, RangeAnswer, RangeEntry,
@@ -89,8 +90,53 @@ fn read_options() -> impl Strategy<Value = ReadOptions> {
 
 fn write_options() -> impl Strategy<Value = WriteOptions> {
     let quorums = (option::of(quorum()), option::of(quorum()), option::of(mode()));
-    (quorums, any::<Option<u32>>(), any::<bool>())
-        .prop_map(|((w, r, quorum), timeout_ms, explain)| WriteOptions { w, r, quorum, timeout_ms, explain })
+    (quorums, any::<Option<u32>>(), any::<bool>(), attempt()).prop_map(
+        |((w, r, quorum), timeout_ms, explain, attempt)| WriteOptions {
+            w,
+            r,
+            quorum,
+            timeout_ms,
+            explain,
+            attempt,
+        },
+    )
+}
+
+fn id() -> impl Strategy<Value = WriteId> {
+    any::<[u8; 16]>().prop_map(WriteId)
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    prop_oneof![Just(Attempt::Only), id().prop_map(Attempt::First), id().prop_map(Attempt::Again)]
+}
+
+fn expires() -> impl Strategy<Value = Expires> {
+    prop_oneof![
+        Just(Expires::ByBucket),
+        Just(Expires::Never),
+        Just(Expires::Keep),
+        any::<u64>().prop_map(Expires::AfterMs),
+        any::<u64>().prop_map(Expires::AtMs),
+    ]
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    prop_oneof![
+        (blob(), expires()).prop_map(|(value, expires)| Content::Value(value, expires)),
+        Just(Content::Tombstone),
+        expires().prop_map(Content::Same),
+    ]
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    (option::of(blob()), any::<Option<u64>>(), any::<Option<u64>>(), option::of(id())).prop_map(
+        |(value, expires_at_ms, value_stamp, id)| Draft {
+            value,
+            expires_at_ms,
+            value_stamp: value_stamp.map(Stamp),
+            id,
+        },
+    )
 }
 
 fn replace() -> impl Strategy<Value = Replace> {
@@ -99,10 +145,21 @@ fn replace() -> impl Strategy<Value = Replace> {
 
 fn properties() -> impl Strategy<Value = BucketProperties> {
     let counts = (any::<u8>(), quorum(), quorum(), any::<u8>(), mode());
-    let limits = (any::<Option<u32>>(), any::<Option<u32>>());
+    let limits = (any::<Option<u32>>(), any::<Option<u32>>(), any::<Option<u64>>());
     (counts, ".{0,12}", durability(), limits).prop_map(
-        |((n, r, w, w_min, quorum), resolver, durability, (value_bytes_max, siblings_max))| {
-            BucketProperties { n, r, w, w_min, quorum, resolver, durability, value_bytes_max, siblings_max }
+        |((n, r, w, w_min, quorum), resolver, durability, (value_bytes_max, siblings_max, expiry_ms))| {
+            BucketProperties {
+                n,
+                r,
+                w,
+                w_min,
+                quorum,
+                resolver,
+                durability,
+                value_bytes_max,
+                siblings_max,
+                expiry_ms,
+            }
         },
     )
 }
@@ -138,15 +195,15 @@ fn write_item() -> impl Strategy<Value = WriteItem> {
 
 fn forward() -> impl Strategy<Value = Forward> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>());
-    (numbers, key(), option::of(blob()), token(), write_options()).prop_map(
-        |((receiver, id, floor, bucket), key, value, context, options)| Forward {
+    (numbers, key(), draft(), token(), write_options()).prop_map(
+        |((receiver, id, floor, bucket), key, draft, context, options)| Forward {
             receiver: Incarnation(receiver),
             sender: Incarnation(!receiver),
             id,
             floor,
             bucket: BucketId(bucket),
             key,
-            value,
+            draft,
             context,
             options,
         },
@@ -190,7 +247,7 @@ fn scan() -> impl Strategy<Value = Scan> {
 
 fn range_answer() -> impl Strategy<Value = RangeAnswer> {
     let state = prop_oneof![
-        (any::<u64>(), any::<bool>()).prop_map(|(digest, live)| RangeState::Digest(digest, live)),
+        (any::<u64>(), any::<u64>()).prop_map(|(digest, until_ms)| RangeState::Digest(digest, until_ms)),
         blob().prop_map(RangeState::Record),
         Just(RangeState::Unsure),
     ];
@@ -223,7 +280,7 @@ fn request() -> impl Strategy<Value = RequestBody> {
         (".{0,9}", properties()).prop_map(|(name, properties)| BucketChange::Set(name, properties)),
         ".{0,9}".prop_map(BucketChange::Delete),
     ];
-    let puts = vec((key(), option::of(blob()), replace()), 0..5);
+    let puts = vec((key(), content(), replace()), 0..5);
     prop_oneof![
         vec(read_item(), 0..5).prop_map(RequestBody::Read),
         vec(write_item(), 0..5).prop_map(RequestBody::Write),
@@ -236,9 +293,9 @@ fn request() -> impl Strategy<Value = RequestBody> {
             key,
             options
         })),
-        (".{0,9}", key(), option::of(blob()), replace(), write_options()).prop_map(
-            |(bucket, key, value, replace, options)| {
-                RequestBody::Put(Put { bucket, key, value, replace, options })
+        (".{0,9}", key(), content(), replace(), write_options()).prop_map(
+            |(bucket, key, content, replace, options)| {
+                RequestBody::Put(Put { bucket, key, content, replace, options })
             }
         ),
         (".{0,9}", vec(key(), 0..5), read_options())
@@ -263,11 +320,12 @@ fn request() -> impl Strategy<Value = RequestBody> {
 }
 
 fn explain() -> impl Strategy<Value = Explain> {
-    let version = (dot(), any::<u64>(), any::<Option<usize>>(), any::<bool>());
-    let version = version.prop_map(|(dot, stamp, value_bytes, won)| ExplainedVersion {
+    let version = (dot(), any::<u64>(), any::<Option<usize>>(), any::<Option<u64>>(), any::<bool>());
+    let version = version.prop_map(|(dot, stamp, value_bytes, expires_at_ms, won)| ExplainedVersion {
         dot,
         stamp: Stamp(stamp),
         value_bytes,
+        expires_at_ms,
         won,
     });
     let state = prop_oneof![
@@ -310,8 +368,13 @@ fn explained() -> impl Strategy<Value = Option<Box<Explain>>> {
 }
 
 fn get_answer() -> impl Strategy<Value = GetAnswer> {
-    let sibling = (blob(), dot(), any::<u64>());
-    let sibling = sibling.prop_map(|(value, dot, stamp)| Sibling { value, dot, stamp: Stamp(stamp) });
+    let sibling = (blob(), dot(), any::<u64>(), any::<Option<u64>>());
+    let sibling = sibling.prop_map(|(value, dot, stamp, expires_at_ms)| Sibling {
+        value,
+        dot,
+        stamp: Stamp(stamp),
+        expires_at_ms,
+    });
     (vec(sibling, 0..4), token(), any::<u8>(), explained())
         .prop_map(|(values, context, stand_ins, explain)| GetAnswer { values, context, stand_ins, explain })
 }

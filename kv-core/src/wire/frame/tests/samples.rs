@@ -1,16 +1,14 @@
 //! One message of every variant that travels. The lists of names are made from exhaustive matches: a variant without a name does not
 //! compile, a name without a message fails the golden test.
 
-mod scans;
-mod trees;
-
 use bytes::Bytes;
 
 use crate::bucket::{BucketProperties, BucketTable, Quorum, QuorumMode};
 use crate::causality::{Actor, ContextToken, Dot, Stamp};
 use crate::command::{
-    Ack, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany, Put, PutApplied,
-    PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Sibling, WriteOptions,
+    Ack, Attempt, Content, Decision, Explain, ExplainedReplica, ExplainedVersion, Get, GetAnswer, GetMany,
+    Put, PutApplied, PutMany, PutResult, ReadOptions, ReadRepair, Replace, ReplicaState, Sibling,
+    WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
 use crate::ids::{BucketId, ClusterId, Incarnation, NodeId, PartitionId, Token, TraceId};
@@ -19,6 +17,7 @@ use crate::layout::{Layout, LayoutDraft, Member, Partitioning, Placement};
 use crate::limits::Limits;
 use crate::membership::Liveness;
 use crate::partitioner::Xxh3Partitioner;
+use crate::record::WriteId;
 use crate::replication::{PlacementAnswer, PlacementRequest, ReplicationStrategy};
 use crate::storage::{Durability, StorageStats};
 use crate::wire::{
@@ -28,12 +27,16 @@ use crate::wire::{
 
 macro_rules! variants {
     ($name:ident, $all:ident, $type:ty: $($text:literal = $pattern:pat,)*) => {
-        pub(super) const $all: &[&str] = &[$($text,)*];
-        pub(super) fn $name(value: &$type) -> &'static str {
+        pub(in crate::wire::frame::tests) const $all: &[&str] = &[$($text,)*];
+        pub(in crate::wire::frame::tests) fn $name(value: &$type) -> &'static str {
             match value { $($pattern => $text,)* }
         }
     };
 }
+
+pub(super) mod contents;
+mod scans;
+mod trees;
 
 variants! { request_name, REQUESTS, RequestBody:
     "read" = RequestBody::Read(_),
@@ -204,14 +207,15 @@ pub(super) fn forward() -> Forward {
         floor: 998,
         bucket: BucketId(1),
         key: key("k"),
-        value: Some(Bytes::from_static(b"v")),
+        draft: contents::draft(),
         context: token(b"ctx"),
         options: write_options(Quorum::Count(2), QuorumMode::Strict),
     }
 }
 
 pub(super) fn write_options(w: Quorum, mode: QuorumMode) -> WriteOptions {
-    WriteOptions { w: Some(w), r: None, quorum: Some(mode), timeout_ms: Some(2_000), explain: true }
+    let attempt = Attempt::First(WriteId([9; 16]));
+    WriteOptions { w: Some(w), r: None, quorum: Some(mode), timeout_ms: Some(2_000), explain: true, attempt }
 }
 
 fn read_options(r: Option<Quorum>) -> ReadOptions {
@@ -235,6 +239,7 @@ pub(super) fn properties(durability: Durability) -> BucketProperties {
         durability,
         value_bytes_max: Some(1_000),
         siblings_max: None,
+        expiry_ms: Some(86_400_000),
     }
 }
 
@@ -309,8 +314,8 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::PutMany(PutMany {
             bucket: "b".into(),
             puts: vec![
-                (key("a"), Some(Bytes::from_static(b"1")), Replace::Nothing),
-                (key("b"), None, Replace::Context(token(b"seen"))),
+                (key("a"), Content::value("1"), Replace::Nothing),
+                (key("b"), Content::Tombstone, Replace::Context(token(b"seen"))),
             ],
             options: WriteOptions::default(),
         }),
@@ -332,6 +337,7 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         let name = format!("request put replace {}", replace_name(&replace));
         named.push((name, RequestBody::Put(Put { replace, ..Put::new("default", key("k"), "value") })));
     }
+    named.extend(contents::puts());
     for quorum in [Quorum::One, Quorum::Majority, Quorum::All, Quorum::Count(2)] {
         let get = Get { bucket: "b".into(), key: key("k"), options: read_options(Some(quorum)) };
         named.push((format!("request get quorum {}", quorum_name(&quorum)), RequestBody::Get(get)));
@@ -409,7 +415,9 @@ pub(super) fn decisions() -> Vec<Decision> {
 }
 
 pub(super) fn explain(state: ReplicaState, decision: Decision) -> Explain {
-    let version = |value_bytes, won| ExplainedVersion { dot: dot(4), stamp: Stamp(70_000), value_bytes, won };
+    let expires_at_ms = Some(1 << 40);
+    let (dot, stamp) = (dot(4), Stamp(70_000));
+    let version = |value_bytes, won| ExplainedVersion { dot, stamp, value_bytes, expires_at_ms, won };
     Explain {
         coordinator: NodeId(1),
         token: Token(u64::MAX),
@@ -430,7 +438,7 @@ pub(super) fn explain(state: ReplicaState, decision: Decision) -> Explain {
 pub(super) fn get_answer(explain: Option<Explain>) -> GetAnswer {
     let value = Bytes::from_static(b"value");
     GetAnswer {
-        values: vec![Sibling { value, dot: dot(1), stamp: Stamp(1 << 40) }],
+        values: vec![Sibling { value, dot: dot(1), stamp: Stamp(1 << 40), expires_at_ms: Some(1 << 41) }],
         context: token(b"context"),
         stand_ins: 1,
         explain: explain.map(Box::new),

@@ -29,8 +29,11 @@ fn position() -> ScanPosition {
 
 /// One entry of every state.
 pub(super) fn range_page() -> RangePage {
-    let states =
-        [RangeState::Digest(17, true), RangeState::Record(Bytes::from_static(b"record")), RangeState::Unsure];
+    let states = [
+        RangeState::Digest(17, u64::MAX),
+        RangeState::Record(Bytes::from_static(b"record")),
+        RangeState::Unsure,
+    ];
     let entries = states.map(|state| RangeEntry { token: Token(300), key: key("k"), state });
     RangePage { entries: entries.to_vec(), next: Some(position()) }
 }
