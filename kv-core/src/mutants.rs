@@ -123,6 +123,21 @@ impl Mutant {
     ];
 }
 
+impl Mutant {
+    /// Those that no run of the simulator comes upon, since no store in it is lost or put back from an old copy: tests of the machine find them
+    /// (`kv-core/tests/machine/mutants.rs`), and walks over the model of the rule that they break (`docs/epochs.md`).
+    pub const FOUND_BY_TESTS: &'static [Mutant] = &[
+        Mutant::SinceIsAlwaysBelieved,
+        Mutant::OthersNeedNotAsk,
+        Mutant::CountsThoseBehind,
+        Mutant::TurnsWithoutStandIns,
+        Mutant::RecoveringPartitionVotes,
+        Mutant::NoFence,
+        Mutant::StandInsTakeAnyEpoch,
+        Mutant::FarBehindMerges,
+    ];
+}
+
 #[cfg(feature = "mutants")]
 mod chosen {
     use std::cell::Cell;

@@ -5,7 +5,7 @@
 pub struct Now {
     /// Microseconds on a clock that never goes backwards, from any start: deadlines and delays.
     pub monotonic_us: u64,
-    /// Milliseconds since 1970 on the wall clock, which may jump: stamps only.
+    /// Milliseconds since 1970 on the wall clock, which may jump: stamps, and what has expired.
     pub wall_ms: u64,
 }
 

@@ -30,5 +30,6 @@ pub use figures::NodeFigures;
 pub use local_gets::LocalGetFigures;
 pub use peer_states::PeerFigures;
 pub use pending::PendingPut;
+#[cfg(feature = "resp")]
 pub(crate) use shared::wall_ms;
 pub use value::Node;

@@ -10,7 +10,7 @@ use kv_core::ids::{Incarnation, TraceId};
 use kv_core::key::STAND_IN_PREFIX_BYTES;
 use kv_core::machine::{Event, Life, NodeMachine, Outcome, local_get, prepare};
 use kv_core::membership::PeerIdentity;
-use kv_core::replica::{StoreIdentity, open_store, store_layout, store_table};
+use kv_core::replica::{Mutation, StoreIdentity, open_store, store_layout, store_table};
 use kv_core::time::Now;
 use kv_core::transport::Transport;
 use kv_core::view::View;
@@ -329,6 +329,8 @@ impl Node {
         if let Some(live) = self.shared.live.load_full() {
             self.shared.drive(&live, Event::Leave);
         }
+        // So that nothing has to be counted at the next start.
+        let _ = self.shared.queue.push(Mutation::Checkpoint { trees_max: usize::MAX });
         self.shared.transport.shut_down(end.saturating_duration_since(Instant::now())).await;
         self.shared.queue.close();
         let writer = self.writer.lock().take();
