@@ -14,6 +14,7 @@ use kv_core::wire::{AnswerBody, RequestBody};
 use kv_net::Client;
 use kv_net::transport::{ClientTransport, TarpcClient, TarpcOptions};
 use kv_tests::cluster::{Cluster, Direct};
+use kv_tests::ports;
 use kv_tests::process::{Server, tail, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -330,7 +331,7 @@ async fn one_sibling_too_many_is_refused_and_the_others_stay() {
 #[tokio::test]
 async fn a_client_that_reaches_nobody_says_whom_it_asked() {
     within(AMPLE, async {
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let nobody = ports::free_address();
         let client =
             Client::builder().seed(nobody.clone()).timeout(Duration::from_millis(300)).build().unwrap();
         let error = client.get(Get::new("default", key("k"))).await.unwrap_err();

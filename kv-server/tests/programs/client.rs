@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Command, Stdio};
 
-use crate::support::{Dev, finish, run, until};
+use crate::support::{Dev, finish, free_address, run, until};
 
 #[test]
 fn keys_and_values_may_be_any_bytes() {
@@ -97,7 +97,7 @@ fn what_cannot_work_is_refused_with_exit_code_2() {
 
 #[test]
 fn an_absent_cluster_is_unavailable() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = free_address();
     let kv = |arguments: &[&str]| {
         run(Command::new(env!("CARGO_BIN_EXE_kv")).args(["-s", &free, "--timeout", "500ms"]).args(arguments))
     };

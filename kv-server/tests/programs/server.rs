@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::support::{Node, run, server, until};
+use crate::support::{Node, free_address, run, server, until};
 
 #[test]
 fn a_node_alone_becomes_a_cluster_when_it_is_told_to() {
@@ -136,11 +136,8 @@ fn the_configuration_can_be_checked_and_printed() {
 #[test]
 fn three_nodes_of_static_members_make_a_cluster() {
     let parent = tempfile::tempdir().unwrap();
-    // The members have to be known before the nodes start: ports that were free a moment ago.
-    let listeners: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let members: Vec<String> =
-        (1..).zip(&listeners).map(|(id, taken)| format!("{id}={}", taken.local_addr().unwrap())).collect();
-    drop(listeners);
+    // The members have to be known before the nodes start.
+    let members: Vec<String> = (1..=3).map(|id| format!("{id}={}", free_address())).collect();
     let nodes: Vec<Node> = (1..=3)
         .map(|id: usize| {
             let address = members[id - 1].split_once('=').unwrap().1;

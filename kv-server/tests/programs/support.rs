@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -86,6 +88,25 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "{what}: not in time");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A port that nobody uses, and that stays free until a program listens on it: it lies below those that the operating system gives to
+/// outgoing connections.
+pub(crate) fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    // Each test may be a process of its own.
+    let first = std::process::id() as u16;
+    loop {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + first.wrapping_mul(17).wrapping_add(tried) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+pub(crate) fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
 }
 
 /// A program that does not outlive the test, however that ends.

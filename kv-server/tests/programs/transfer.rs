@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::support::{Dev, Running, signal, until};
+use crate::support::{Dev, Running, free_port, signal, until};
 
 fn json_lines(count: usize) -> String {
     (0..count).map(|number| format!("{{\"key\":\"user:{number}\",\"value\":\"value {number}\"}}\n")).collect()
@@ -255,7 +255,7 @@ fn what_cannot_be_imported_is_named_and_the_rest_is_not_lost() {
 
 /// A Redis, if there is one on this machine.
 fn redis() -> Option<(Running, String)> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     let mut command = Command::new("redis-server");
     command.args(["--port", &port, "--save", "", "--bind", "127.0.0.1"]).stdout(Stdio::null());
     let Ok(server) = command.spawn() else {
