@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 
 import redis
 import redis.asyncio
@@ -99,10 +100,10 @@ def errors(client):
     refused(lambda: client.execute_command("NOSUCH", "a"), "unknown command 'NOSUCH'", "NOSUCH")
     refused(lambda: client.execute_command("GET"), "wrong number of arguments for 'get' command", "GET")
     refused(lambda: client.set("k", "v", nx=True), "SET with NX or XX is refused", "SET NX")
-    refused(lambda: client.set("k", "v", ex=5), "SET with an expiry is refused", "SET EX")
+    refused(lambda: client.set("k", "v", ex=0), "invalid expire time in 'set' command", "SET EX 0")
     refused(lambda: client.incr("k"), "INCRBY is refused: its purpose is atomicity", "INCR")
     refused(lambda: client.lpush("k", "v"), "LPUSH is refused: values are strings", "LPUSH")
-    refused(lambda: client.expire("k", 5), "EXPIRE is refused: expiry is not in this release", "EXPIRE")
+    refused(lambda: client.expire("k", 5, nx=True), "EXPIRE with NX", "EXPIRE NX")
     refused(lambda: client.select(7), "DB index is out of range", "SELECT 7")
     refused(lambda: client.set("k", b"x" * (1024 * 1024 + 1)), "the value has 1048577 bytes", "a large value")
     refused(lambda: client.get("k" * 1025), "a key has 1 to", "a long key")
@@ -110,6 +111,20 @@ def errors(client):
     other = redis.Redis(**ADDRESS, password="secret", protocol=2)
     refused(other.ping, "without any password", "AUTH")
     equal(client.ping(), True, "PING after errors")
+
+
+def expiries(client, protocol):
+    key = f"expires-{protocol}"
+    equal(client.ttl(key), -2, "TTL of nothing")
+    equal(client.set(key, "v", ex=100), True, "SET EX")
+    assert 99 <= client.ttl(key) <= 100, "TTL"
+    assert 99_000 <= client.pttl(key) <= 100_000, "PTTL"
+    equal(client.persist(key), True, "PERSIST")
+    equal(client.ttl(key), -1, "TTL of what stays")
+    equal(client.pexpire(key, 50), True, "PEXPIRE")
+    time.sleep(0.1)
+    equal(client.get(key), None, "GET of what has expired")
+    equal(client.expire(key, 5), False, "EXPIRE of what has expired")
 
 
 def starts_again():
@@ -224,6 +239,7 @@ for protocol in (2, 3):
     scans(client, f"plain-{protocol}")
     about(client, protocol)
     errors(client)
+    expiries(client, protocol)
     siblings(client, protocol)
     pipelines(client, f"piped-{protocol}")
     threads(protocol)

@@ -39,7 +39,9 @@ impl World {
             || !rule.stand_in
             || rule.is(Variant::OthersNeedNotAsk)
             || rule.is(Variant::TurnsWithoutStandIns);
-        replica.seen[from] = replica.seen[from].max(answer.epoch);
+        if rule.is(Variant::StandInsPromise) {
+            replica.seen[from] = replica.seen[from].max(answer.epoch);
+        }
         let is_abreast = answer.epoch >= replica.disk.epoch || rule.is(Variant::CountsThoseBehind);
         if to_epoch == replica.disk.epoch && is_abreast && is_clear {
             replica.met |= 1 << from;

@@ -5,6 +5,7 @@ use crate::epochs::checks::Check;
 use crate::epochs::history::Kind;
 use crate::epochs::record::Writes;
 use crate::epochs::rule::{Epoch, Rule};
+use crate::epochs::variant::Variant;
 use crate::epochs::world::World;
 
 /// How many epochs may turn until everything is gone.
@@ -35,7 +36,9 @@ pub(super) fn fails(mut world: World, rule: Rule) -> Option<Check> {
     let sent = sent.chain(world.stand_in.copies.iter().map(|copy| copy.epoch)).max();
     settle(&mut world);
     let end = sent.max(Some(world.epoch_max())).unwrap() + EPOCHS;
-    for _ in 0..6 * EPOCHS {
+    // Where replicas ask once they have seen all others, an epoch takes two rounds.
+    let rounds = if rule.is(Variant::StandInsPromise) { 6 } else { 3 };
+    for _ in 0..rounds * EPOCHS {
         for by in 0..count {
             if world.may_ask(by, rule) {
                 world.act(Action::Ask { by }, rule);
