@@ -2,6 +2,7 @@
 
 use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
+use kv_core::tree::{LeafCount, LeafId};
 use kv_core::wire::{BucketChange, ClusterInfo, NodeStatus};
 use tokio::runtime::Runtime;
 
@@ -84,6 +85,24 @@ impl Client {
     /// As [`crate::Client::status`].
     pub fn status(&self, address: &str) -> Result<NodeStatus, Error> {
         self.runtime.block_on(self.client.status(address))
+    }
+
+    /// As [`crate::Client::repair`].
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::repair`].
+    pub fn repair(&self, address: &str) -> Result<u64, Error> {
+        self.runtime.block_on(self.client.repair(address))
+    }
+
+    /// As [`crate::Client::count`].
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::count`].
+    pub fn count(&self, address: &str, leaves: Vec<LeafId>) -> Result<Vec<LeafCount>, Error> {
+        self.runtime.block_on(self.client.count(address, leaves))
     }
 
     /// As [`crate::Client::init`].

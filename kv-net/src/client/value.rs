@@ -5,6 +5,7 @@ use arc_swap::ArcSwapOption;
 use kv_core::command::{Attempt, Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::record::WriteId;
+use kv_core::tree::{LeafCount, LeafId};
 use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, NodeStatus, RequestBody};
 
 use crate::client::ClientBuilder;
@@ -157,6 +158,31 @@ impl Client {
     pub async fn status(&self, address: &str) -> Result<NodeStatus, Error> {
         match self.inner.ask(address, RequestBody::Status, self.inner.builder.timeout).await? {
             AnswerBody::Status(status) => Ok(*status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Has the node at `address` compare what it holds with every other owner now; returns the number of the round, which is over when
+    /// [`RepairStatus::rounds_ended`](kv_core::wire::RepairStatus::rounds_ended) has reached it.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub async fn repair(&self, address: &str) -> Result<u64, Error> {
+        match self.inner.ask(address, RequestBody::Repair, self.inner.builder.timeout).await? {
+            AnswerBody::Repair(round) => Ok(round),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Has the node at `address` count leaves of its trees anew, at most 64, by looking at each of their records.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub async fn count(&self, address: &str, leaves: Vec<LeafId>) -> Result<Vec<LeafCount>, Error> {
+        match self.inner.ask(address, RequestBody::Count(leaves), self.inner.builder.timeout).await? {
+            AnswerBody::Counted(counts) => Ok(counts),
             _ => Err(unexpected()),
         }
     }

@@ -19,10 +19,12 @@ mod export;
 mod get;
 mod import;
 mod put;
+mod repair;
 mod ring;
 mod scan;
 mod shell;
 mod status;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -64,6 +66,10 @@ enum Command {
     Import(Box<import::Arguments>),
     /// Show how each member of the cluster is
     Status(status::Arguments),
+    /// Compare what members hold with each other now, and repair what differs
+    Repair(repair::Arguments),
+    /// Look at every record of members: checksums, and the digests by which members compare
+    Verify(verify::Arguments),
     /// Show who owns how much, or who owns a key
     Ring(ring::Arguments),
     /// Create, list, show, change and delete buckets
@@ -123,6 +129,8 @@ async fn dispatch(command: Command, session: &Session, output: &mut Output) -> R
         Command::Export(export) => export::run(&export, session, output).await,
         Command::Import(import) => import::run(&import, session, output).await,
         Command::Status(status) => status::run(&status, session, output).await,
+        Command::Repair(repair) => repair::run(&repair, session, output).await,
+        Command::Verify(verify) => verify::run(&verify, session, output).await,
         Command::Ring(ring) => ring::run(&ring, session, output).await,
         Command::Bucket(bucket) => bucket::run(&bucket, session, output).await,
         Command::Cluster(cluster) => cluster::run(&cluster, session, output).await,

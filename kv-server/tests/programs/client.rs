@@ -291,3 +291,24 @@ fn a_put_with_an_id_is_not_made_twice() {
     assert!(bad.err.contains("32 hexadecimal digits"), "{bad:?}");
     dev.kv(["put", "k", "v", "--retry"]).with_code(2);
 }
+
+#[test]
+fn members_are_compared_and_every_record_is_looked_at() {
+    let dev = Dev::start(&[]);
+    for number in 0..20 {
+        dev.kv(["put", &format!("key {number}"), "v"]).with_code(0);
+    }
+    let verified = dev.kv(["verify", "--json"]).with_code(0).json();
+    let members = verified["members"].as_array().unwrap();
+    assert_eq!(members.len(), 3);
+    for member in members {
+        assert_eq!((&member["damaged"], &member["wrong_digests"]), (&0.into(), &0.into()), "{verified}");
+        assert_eq!(member["records"], 20, "each of three members owns everything");
+    }
+    dev.kv(["repair"]).with_code(0);
+    let repaired = dev.kv(["repair", "--json", "--node", "2"]).with_code(0).json();
+    assert_eq!(repaired["members"][0]["keys_repaired"], 0, "{repaired}");
+    assert!(repaired["members"][0]["compared"].as_u64().unwrap() > 0, "{repaired}");
+    let strange = dev.kv(["verify", "--node", "nobody"]).with_code(2);
+    assert!(strange.err.contains("there is no member 'nobody'"), "{strange:?}");
+}
