@@ -1,0 +1,100 @@
+//! The command `nemesis`.
+
+use std::path::PathBuf;
+
+use crate::nemesis::history;
+use crate::nemesis::judge;
+use crate::nemesis::report::milliseconds;
+use crate::nemesis::run::{self, Extent, Outcome};
+use crate::nemesis::schedule::Scenario;
+
+/// Violations that are printed; nobody reads more.
+const PRINTED: usize = 20;
+
+/// What is to be run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Nemesis {
+    /// Which scenario, or `all` of them, one after the other.
+    #[arg(long, default_value = "all", value_parser = scenarios)]
+    pub scenario: Scenarios,
+    /// How long and how large.
+    #[command(flatten)]
+    pub extent: Extent,
+    /// Where the history is written, as lines of JSON.
+    #[arg(long)]
+    pub history: Option<PathBuf>,
+    /// Judges a history that was written before, and runs nothing.
+    #[arg(long, conflicts_with = "history")]
+    pub judge: Option<PathBuf>,
+}
+
+/// Scenarios that are run one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenarios(pub Vec<Scenario>);
+
+fn scenarios(text: &str) -> Result<Scenarios, String> {
+    if text == "all" {
+        return Ok(Scenarios(Scenario::ALL.to_vec()));
+    }
+    let names: Vec<String> = Scenario::ALL.into_iter().map(Scenario::name).collect();
+    let place = names.iter().position(|name| name == text);
+    let place = place.ok_or_else(|| format!("a scenario is all or one of {}", names.join(", ")))?;
+    Ok(Scenarios(vec![Scenario::ALL[place]]))
+}
+
+/// Runs what was asked for and prints what came of it.
+///
+/// # Errors
+///
+/// If something goes against a promise, and what the machine lacks or forbids.
+pub async fn run(options: &Nemesis) -> anyhow::Result<()> {
+    if let Some(path) = &options.judge {
+        let violations = judge::judge(&history::read(path)?);
+        violations.iter().take(PRINTED).for_each(|violation| println!("{violation}"));
+        anyhow::ensure!(violations.is_empty(), "{} violations", violations.len());
+        println!("no violation");
+        return Ok(());
+    }
+    let mut failed = Vec::new();
+    for scenario in options.scenario.0.iter().copied() {
+        println!("== {}, seed {}", scenario.name(), options.extent.seed);
+        let plan = run::plan(scenario, &options.extent);
+        let outcome = run::run(&plan, &options.extent).await;
+        match outcome {
+            Ok(outcome) => {
+                if let Some(path) = &options.history {
+                    history::write(path, &outcome.history)?;
+                }
+                print(&outcome);
+                if !outcome.is_good() {
+                    failed.push(scenario.name());
+                }
+            }
+            Err(error) => {
+                println!("not run: {error:#}");
+                failed.push(scenario.name());
+            }
+        }
+    }
+    anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Prints what came of a run.
+pub fn print(outcome: &Outcome) {
+    print!("{}", outcome.figures.told());
+    if let Some(rest) = &outcome.rest {
+        println!(
+            "after the faults: handed over after {:.1} ms, all owners equal after {:.1} ms; {} of {} keys by being read",
+            milliseconds(rest.handed_over.as_micros() as u64),
+            milliseconds(rest.equal.as_micros() as u64),
+            rest.unequal,
+            rest.keys
+        );
+    }
+    outcome.notes.iter().for_each(|note| println!("by these means: {note}"));
+    outcome.troubles.iter().for_each(|trouble| println!("WRONG: {trouble}"));
+    outcome.violations.iter().take(PRINTED).for_each(|violation| println!("WRONG: {violation}"));
+    let lost = outcome.violations.iter().filter(|one| one.rule == judge::Rule::NoWriteLost).count();
+    println!("lost: {lost}; violations: {}; troubles: {}", outcome.violations.len(), outcome.troubles.len());
+}
