@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::nemesis::control::{self, Control};
 use crate::nemesis::history;
 use crate::nemesis::judge;
 use crate::nemesis::report::milliseconds;
@@ -17,6 +18,9 @@ pub struct Nemesis {
     /// Which scenario, or `all` of them, one after the other.
     #[arg(long, default_value = "all", value_parser = scenarios)]
     pub scenario: Scenarios,
+    /// Runs something that does lose writes, and succeeds if the judge finds that; no scenario is run.
+    #[arg(long, value_enum, conflicts_with = "judge")]
+    pub control: Option<Control>,
     /// How long and how large.
     #[command(flatten)]
     pub extent: Extent,
@@ -53,6 +57,12 @@ pub async fn run(options: &Nemesis) -> anyhow::Result<()> {
         violations.iter().take(PRINTED).for_each(|violation| println!("{violation}"));
         anyhow::ensure!(violations.is_empty(), "{} violations", violations.len());
         println!("no violation");
+        return Ok(());
+    }
+    if let Some(control) = options.control {
+        let outcome = control::check(control, &options.extent).await?;
+        print(&outcome);
+        println!("{control:?}: found, as it has to be");
         return Ok(());
     }
     let mut failed = Vec::new();

@@ -4,6 +4,7 @@
 pub mod clocks;
 pub mod command;
 pub mod commands;
+pub mod control;
 pub mod disk;
 pub mod history;
 pub mod judge;
