@@ -1,16 +1,17 @@
 //! The command `nemesis`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::nemesis::control::{self, Control};
 use crate::nemesis::history;
-use crate::nemesis::judge;
+use crate::nemesis::judge::{self, Violation};
 use crate::nemesis::report::milliseconds;
 use crate::nemesis::run::{self, Extent, Outcome};
 use crate::nemesis::schedule::Scenario;
 
-/// Violations that are printed; nobody reads more.
-const PRINTED: usize = 20;
+/// Violations of one rule that are printed; nobody reads more.
+const PRINTED: usize = 5;
 
 /// What is to be run.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,7 +55,7 @@ fn scenarios(text: &str) -> Result<Scenarios, String> {
 pub async fn run(options: &Nemesis) -> anyhow::Result<()> {
     if let Some(path) = &options.judge {
         let violations = judge::judge(&history::read(path)?);
-        violations.iter().take(PRINTED).for_each(|violation| println!("{violation}"));
+        print_violations(&violations);
         anyhow::ensure!(violations.is_empty(), "{} violations", violations.len());
         println!("no violation");
         return Ok(());
@@ -102,9 +103,21 @@ pub fn print(outcome: &Outcome) {
             rest.keys
         );
     }
-    outcome.notes.iter().for_each(|note| println!("by these means: {note}"));
+    outcome.notes.iter().for_each(|note| println!("{note}"));
     outcome.troubles.iter().for_each(|trouble| println!("WRONG: {trouble}"));
-    outcome.violations.iter().take(PRINTED).for_each(|violation| println!("WRONG: {violation}"));
+    print_violations(&outcome.violations);
     let lost = outcome.violations.iter().filter(|one| one.rule == judge::Rule::NoWriteLost).count();
     println!("lost: {lost}; violations: {}; troubles: {}", outcome.violations.len(), outcome.troubles.len());
+}
+
+fn print_violations(violations: &[Violation]) {
+    let mut printed = BTreeMap::new();
+    for violation in violations {
+        let count: &mut usize = printed.entry(violation.rule).or_default();
+        *count += 1;
+        if *count <= PRINTED {
+            println!("WRONG: {violation}");
+        }
+    }
+    printed.iter().for_each(|(rule, count)| println!("{rule:?}: {count} violations"));
 }

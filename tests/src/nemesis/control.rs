@@ -62,6 +62,7 @@ impl Control {
                 Control::LyingDisks => |_| {},
                 Control::WeakQuorums | Control::StandIns => as_if_two_owners_had_answered,
             },
+            is_control: true,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Plan {
     pub buckets: Vec<(Bucket, Used)>,
     /// What the judge is told instead of what was seen: nothing, but by controls.
     pub pretend: fn(&mut [Event]),
+    /// Whether something is to be found.
+    pub is_control: bool,
 }
 
 /// What came of it.
@@ -70,7 +72,7 @@ pub struct Outcome {
     pub figures: Figures,
     /// How the cluster came to rest when the faults were over.
     pub rest: Option<Rest>,
-    /// By which means faults were made.
+    /// By which means faults were made, and what they did.
     pub notes: Vec<String>,
 }
 
@@ -93,6 +95,7 @@ pub fn plan(scenario: Scenario, extent: &Extent) -> Plan {
             bucket("latest", true, true),
         ],
         pretend: |_| {},
+        is_control: false,
     }
 }
 
@@ -155,6 +158,12 @@ pub async fn run(plan: &Plan, extent: &Extent) -> anyhow::Result<Outcome> {
     workload.end().await;
     client.shut_down().await;
     troubles.append(&mut world.ended);
+    for (what, effect) in &world.effects {
+        world.notes.insert(format!("{what}: {} of {}", effect.seen, effect.injected));
+        if effect.seen == 0 {
+            troubles.push(format!("{what}: none of {}, so nothing was shown", effect.injected));
+        }
+    }
     troubles.extend(world.cluster.check_logs().err().map(|error| format!("{error:#}")));
     let run = Run {
         version: VERSION,
@@ -178,7 +187,7 @@ pub async fn run(plan: &Plan, extent: &Extent) -> anyhow::Result<Outcome> {
         rest,
         notes: world.notes.iter().cloned().collect(),
     };
-    if !outcome.is_good() {
+    if !outcome.is_good() && !plan.is_control {
         keep(plan, extent, &world, &outcome.history)?;
     }
     Ok(outcome)

@@ -16,6 +16,9 @@ use crate::nemesis::schedule::Fault;
 use crate::nemesis::tracer::Tracer;
 use crate::process::{PATIENCE, Surroundings, tail};
 
+/// Clocks that are off by less need not be seen to be, in seconds.
+const HOUR: u64 = 3_600;
+
 /// What nodes have of their own, besides their network.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Needs {
@@ -44,6 +47,19 @@ pub struct World {
     pub ended: Vec<String>,
     /// By which means the machine does what it can do in several ways.
     pub notes: BTreeSet<String>,
+    /// For faults that might do nothing unnoticed: how often they were injected, and how often they showed.
+    pub effects: BTreeMap<&'static str, Effect>,
+    /// How often the log of each node has said that the disk is full, as far as that was counted.
+    refused: BTreeMap<usize, usize>,
+}
+
+/// Whether faults of a kind did anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// How often they were injected.
+    pub injected: usize,
+    /// How often it was seen that they did something.
+    pub seen: usize,
 }
 
 /// A fault that is not over.
@@ -105,7 +121,22 @@ impl World {
             down: BTreeSet::new(),
             ended: Vec::new(),
             notes: BTreeSet::new(),
+            effects: BTreeMap::new(),
+            refused: BTreeMap::new(),
         })
+    }
+
+    /// Looks whether this machine has and allows what faults need.
+    ///
+    /// # Errors
+    ///
+    /// What it lacks or forbids.
+    pub async fn probe() -> anyhow::Result<()> {
+        let directory = tempfile::tempdir()?;
+        Network::make(1).await?;
+        Disks::make(1).await?;
+        Clocks::make(directory.path(), 1)?;
+        Ok(())
     }
 
     /// Makes a bucket with N = 3.
@@ -201,7 +232,15 @@ impl World {
                 self.network.remove(number).await?;
                 nodes.iter().for_each(|node| self.network.hurry(*node));
             }
-            Fault::DiskFull(_) => nodes.iter().try_for_each(|node| self.disk(*node).free())?,
+            Fault::DiskFull(_) => {
+                for node in &nodes {
+                    let log = std::fs::read_to_string(self.cluster.log(*node))?;
+                    let count = log.matches("a batch was not written").count();
+                    let before = self.refused.insert(*node, count).unwrap_or_default();
+                    self.effect("disks that were full and refused a batch", count > before);
+                    self.disk(*node).free()?;
+                }
+            }
             Fault::PowerCut(_) => {
                 for node in &nodes {
                     self.disk(*node).restore_power().await?;
@@ -213,11 +252,20 @@ impl World {
                     tracer.detach().await;
                 }
                 // A node whose disk fails ends by itself; whoever looks after it starts it again.
-                if self.cluster.pid(*node).is_none() {
+                let has_ended = self.cluster.pid(*node).is_none();
+                self.effect("disks that failed and whose node ended", has_ended);
+                if has_ended {
                     self.start(&nodes)?;
                 }
             }
-            Fault::Skew(node, _) => self.clocks().set(*node, 0)?,
+            Fault::Skew(node, seconds) => {
+                if seconds.unsigned_abs() >= HOUR {
+                    let distance =
+                        self.cluster.status(*node).await.map_or(0, |status| status.clock_distance_ms);
+                    self.effect("clocks that were wrong and seen to be", distance / 1_000 >= HOUR / 2);
+                }
+                self.clocks().set(*node, 0)?;
+            }
         }
         self.recorder.fault(Injected {
             what: format!("{fault:?}"),
@@ -264,6 +312,12 @@ impl World {
             self.end(number).await?;
         }
         Ok(())
+    }
+
+    fn effect(&mut self, what: &'static str, is_seen: bool) {
+        let effect = self.effects.entry(what).or_default();
+        effect.injected += 1;
+        effect.seen += usize::from(is_seen);
     }
 
     fn kill(&mut self, nodes: &[usize]) {
