@@ -67,6 +67,7 @@ pub async fn run(options: &Nemesis) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut failed = Vec::new();
+    let mut rows = Vec::new();
     for scenario in options.scenario.0.iter().copied() {
         println!("== {}, seed {}", scenario.name(), options.extent.seed);
         let plan = run::plan(scenario, &options.extent);
@@ -77,6 +78,7 @@ pub async fn run(options: &Nemesis) -> anyhow::Result<()> {
                     history::write(path, &outcome.history)?;
                 }
                 print(&outcome);
+                rows.push(row(&scenario.name(), &outcome));
                 if !outcome.is_good() {
                     failed.push(scenario.name());
                 }
@@ -87,8 +89,39 @@ pub async fn run(options: &Nemesis) -> anyhow::Result<()> {
             }
         }
     }
+    println!("{TABLE}{}", rows.concat());
     anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
+}
+
+/// The head of the table of docs/nemesis.md.
+const TABLE: &str = "| scenario | operations | not applied | indeterminate | gets failed | lost | violations | at rest, s | keys made equal by reads | p99 \
+before, ms | p99 during, ms | p99 after, ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+
+/// What came of a run, as a row of that table.
+fn row(name: &str, outcome: &Outcome) -> String {
+    let counts = &outcome.figures.counts;
+    let rest = outcome.rest.as_ref().map_or(("never".to_string(), "-".to_string()), |rest| {
+        (format!("{:.2}", rest.equal.as_secs_f64()), format!("{} of {}", rest.unequal, rest.keys))
+    });
+    let [before, during, after] = [0, 1, 2].map(|phase: usize| {
+        format!("{:.1}", milliseconds(outcome.figures.latency[phase].value_at_quantile(0.99)))
+    });
+    let cells = [
+        format!("`{name}`"),
+        counts.operations().to_string(),
+        counts.not_applied.to_string(),
+        counts.indeterminate.to_string(),
+        counts.failed.to_string(),
+        outcome.lost().to_string(),
+        (outcome.violations.len() + outcome.troubles.len()).to_string(),
+        rest.0,
+        rest.1,
+        before,
+        during,
+        after,
+    ];
+    format!("| {} |\n", cells.join(" | "))
 }
 
 /// Prints what came of a run.
@@ -106,8 +139,12 @@ pub fn print(outcome: &Outcome) {
     outcome.notes.iter().for_each(|note| println!("{note}"));
     outcome.troubles.iter().for_each(|trouble| println!("WRONG: {trouble}"));
     print_violations(&outcome.violations);
-    let lost = outcome.violations.iter().filter(|one| one.rule == judge::Rule::NoWriteLost).count();
-    println!("lost: {lost}; violations: {}; troubles: {}", outcome.violations.len(), outcome.troubles.len());
+    println!(
+        "lost: {}; violations: {}; troubles: {}",
+        outcome.lost(),
+        outcome.violations.len(),
+        outcome.troubles.len()
+    );
 }
 
 fn print_violations(violations: &[Violation]) {

@@ -25,7 +25,7 @@ pub fn remove() {
     }
     let links = commands::printed("ip", &["-oneline", "link", "show", "type", "bridge"]);
     let names = links.lines().filter_map(|line| line.split(": ").nth(1));
-    for name in names.filter(|name| is_left(name)) {
+    for name in names.filter(is_left) {
         commands::attempt("ip", &["link", "delete", name]);
     }
     let directories = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();

@@ -7,7 +7,7 @@ use kv_core::bucket::QuorumMode;
 
 use crate::executable;
 use crate::nemesis::history::{self, Bucket, Event, Run, VERSION};
-use crate::nemesis::judge::{self, Violation};
+use crate::nemesis::judge::{self, Rule, Violation};
 use crate::nemesis::leftovers;
 use crate::nemesis::recorder::Recorder;
 use crate::nemesis::report::{Figures, figures};
@@ -80,6 +80,11 @@ impl Outcome {
     /// Whether everything went as it is promised.
     pub fn is_good(&self) -> bool {
         self.violations.is_empty() && self.troubles.is_empty()
+    }
+
+    /// How many acknowledged writes were not there in the end.
+    pub fn lost(&self) -> usize {
+        self.violations.iter().filter(|one| one.rule == Rule::NoWriteLost).count()
     }
 }
 
