@@ -108,16 +108,6 @@ impl Recorder {
         self.state.lock().unwrap().events.push(Event::Fault(fault));
     }
 
-    /// How many operations and faults were taken down so far.
-    pub fn len(&self) -> usize {
-        self.state.lock().unwrap().events.len()
-    }
-
-    /// Whether there is nothing yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The history, in the order in which operations ended. Now it is known which writes the overwrites replaced.
     pub fn history(&self) -> Vec<Event> {
         let state = self.state.lock().unwrap();

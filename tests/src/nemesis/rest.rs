@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use kv_core::bucket::{Quorum, QuorumMode};
+use kv_core::causality::Dot;
 use kv_core::command::{self, Explain, GetAnswer, ReplicaState};
 use kv_core::error::Error;
+use kv_core::ids::NodeId;
 use kv_core::key::Key;
 use kv_core::membership::Liveness;
 use kv_net::Client;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Direct};
 use crate::nemesis::history::Get;
 use crate::nemesis::recorder::Recorder;
 use crate::nemesis::workload::Used;
@@ -36,7 +38,7 @@ pub struct Rest {
 /// Waits until every node is up, hears all others and keeps nothing for them; then until all owners of each key have the same.
 ///
 /// Anti-entropy is to bring owners together that missed writes for which nobody stood in. Until it is there reads do, of every key with
-/// R = all, if `read_everything`; without it they only look: equal owners are sent nothing.
+/// R = all, if `read_everything`; looking whether owners are equal changes nothing.
 ///
 /// # Errors
 ///
@@ -60,15 +62,22 @@ pub async fn converge(
         }
     }
     let handed_over = begun.elapsed();
+    let nodes: Vec<Direct> = (0..cluster.len()).map(|node| cluster.direct(node)).collect();
     let mut first = None;
     loop {
-        let unequal = look(client, keys).await;
+        let unequal = look(&nodes, keys).await;
         let count = *first.get_or_insert(unequal.len());
         if unequal.is_empty() {
             return Ok(Rest { handed_over, equal: begun.elapsed(), unequal: count, keys: keys.len() });
         }
-        if begun.elapsed() > PATIENCE || !read_everything {
+        if begun.elapsed() > PATIENCE {
             bail!("owners of {} keys do not have the same: {}", unequal.len(), unequal[0]);
+        }
+        if read_everything {
+            for some in keys.chunks(AT_A_TIME) {
+                let reads = some.iter().map(|(bucket, name)| read(client, &bucket.name, name));
+                futures::future::join_all(reads).await;
+            }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -86,34 +95,44 @@ async fn unrest(cluster: &Cluster, node: usize) -> Option<String> {
     }
 }
 
-/// The keys of which not all owners have the same, or that cannot be read, with the reason.
-async fn look(client: &Client, keys: &[(Used, String)]) -> Vec<String> {
+/// The keys of which not all owners have the same, with what they have.
+async fn look(nodes: &[Direct], keys: &[(Used, String)]) -> Vec<String> {
     let mut unequal = Vec::new();
     for some in keys.chunks(AT_A_TIME) {
-        let answers = some.iter().map(|(bucket, name)| read(client, &bucket.name, name));
-        for ((bucket, name), answer) in some.iter().zip(futures::future::join_all(answers).await) {
-            let why = match &answer {
-                Ok(answer) => answer.explain.as_ref().and_then(|explain| difference(explain)),
-                Err(error) => Some(error.to_string()),
-            };
+        let looks = some.iter().map(|(bucket, name)| difference(nodes, &bucket.name, name));
+        for ((bucket, name), difference) in some.iter().zip(futures::future::join_all(looks).await) {
+            let why = difference.unwrap_or_else(|error| Some(format!("{error:#}")));
             unequal.extend(why.map(|why| format!("{} {name}: {why}", bucket.name)));
         }
     }
     unequal
 }
 
-fn difference(explain: &Explain) -> Option<String> {
-    let versions = |place: usize| {
-        let mut names: Vec<_> = explain.replicas[place].versions.iter().map(|version| version.dot).collect();
-        names.sort_unstable();
-        names
-    };
-    let is_same = |place: usize| {
-        let replica = &explain.replicas[place];
-        replica.state == ReplicaState::Answered && !replica.repaired && versions(place) == versions(0)
-    };
-    let all = (0..explain.replicas.len()).all(is_same);
-    (!all).then(|| format!("{:?}", explain.replicas))
+/// What the owners of a key have, if that is not the same. Each is asked by itself, so that nothing is repaired.
+async fn difference(nodes: &[Direct], bucket: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let owners =
+        alone(&nodes[0], bucket, name).await?.replicas.into_iter().filter(|replica| replica.is_owner);
+    let mut all: Vec<(NodeId, Vec<Dot>)> = Vec::new();
+    for owner in owners {
+        let node = &nodes[owner.node.0 as usize - 1];
+        let replicas = alone(node, bucket, name).await?.replicas;
+        let own = replicas.into_iter().find(|replica| replica.node == owner.node);
+        let own = own.filter(|replica| replica.state == ReplicaState::Answered);
+        let own = own.with_context(|| format!("node {} has not answered from its store", owner.node))?;
+        let mut dots: Vec<Dot> = own.versions.iter().map(|version| version.dot).collect();
+        dots.sort_unstable();
+        all.push((owner.node, dots));
+    }
+    let is_same = all.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    Ok((!is_same).then(|| format!("{all:?}")))
+}
+
+/// What a node says of a key that asks nobody if it is an owner.
+async fn alone(node: &Direct, bucket: &str, name: &str) -> anyhow::Result<Explain> {
+    let mut get = command::Get::new(bucket, Key::try_from(name).unwrap()).with_r(Quorum::One);
+    get.options.quorum = Some(QuorumMode::Strict);
+    get.options.explain = true;
+    Ok(*node.get(get).await?.explain.context("no explanation was given")?)
 }
 
 async fn read(client: &Client, bucket: &str, name: &str) -> Result<GetAnswer, Error> {
