@@ -1,4 +1,4 @@
-use crate::nemesis::history::{Outcome, Replaces};
+use crate::nemesis::history::{Get, Put, Replaces, WriteId};
 use crate::nemesis::judge::key::{KeyHistory, may_be_there};
 
 /// For each write of a key, the writes that it replaced: those that it certainly did, and those that it may have.
@@ -62,11 +62,12 @@ impl Pasts {
             }
             // Where stamps decide, an overwrite reads nothing.
             Replaces::Overwrite(None) if key.bucket.by_stamp => {}
-            // It has found what was there when it read, or never read.
+            // It has found what was there when it read, which may be long after its client gave up: its request may have waited for a node
+            // that stood still. Whoever shows it shows that it had read by then.
             Replaces::Overwrite(None) => {
-                debug_assert_eq!(put.outcome, Outcome::Indeterminate);
+                let read_by = first_shown(key, put.write);
                 for (other, candidate) in key.puts.iter().enumerate() {
-                    if other != place && candidate.begin_us < put.end_us {
+                    if other != place && candidate.begin_us < read_by {
                         possible.insert(other);
                     }
                 }
@@ -89,4 +90,14 @@ impl Pasts {
     pub(super) fn possible(&self, place: usize) -> &Set {
         &self.possible[place]
     }
+}
+
+/// When a write was first shown, or named by an overwrite that had found it.
+fn first_shown(key: &KeyHistory<'_>, write: WriteId) -> u64 {
+    let shows = |get: &&&Get| get.values.iter().flatten().any(|value| value.write == Some(write));
+    let names =
+        |put: &&&Put| matches!(&put.replaces, Replaces::Overwrite(Some(found)) if found.contains(&write));
+    let gets = key.gets.iter().filter(shows).map(|get| get.end_us);
+    let puts = key.puts.iter().filter(names).map(|put| put.end_us);
+    gets.chain(puts).min().unwrap_or(u64::MAX)
 }
