@@ -201,8 +201,9 @@ impl Cluster {
 
     /// Kills nodes with SIGKILL, all at once.
     pub fn kill(&mut self, nodes: &[usize]) {
-        let servers: Vec<Server> = nodes.iter().filter_map(|node| self.servers[*node].take()).collect();
-        for server in &servers {
+        let mut servers: Vec<Server> = nodes.iter().filter_map(|node| self.servers[*node].take()).collect();
+        // One that has ended by itself has no id any more that is its own.
+        for server in servers.iter_mut().filter_map(|server| server.is_running().then_some(server)) {
             server.signal(libc::SIGKILL);
         }
         servers.into_iter().for_each(Server::kill);
