@@ -15,14 +15,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::ports;
-use crate::process::{PATIENCE, Server, tail};
+use crate::process::{PATIENCE, Server, Surroundings, tail};
+
+/// Where a node is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where peers and clients reach it.
+    pub listen: String,
+    /// Where its health is told.
+    pub admin: String,
+    /// Where it keeps its data.
+    pub data: PathBuf,
+    /// What surrounds its process.
+    pub surroundings: Surroundings,
+}
 
 /// Nodes as processes; they and their data go when this is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     directory: TempDir,
-    listen: Vec<String>,
-    admin: Vec<String>,
+    places: Vec<Place>,
     servers: Vec<Option<Server>>,
     more: Vec<String>,
 }
@@ -34,10 +46,27 @@ impl Cluster {
     ///
     /// If a node does not start.
     pub async fn start(count: usize, more: &[&str]) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let place = |node: usize| Place {
+            listen: ports::free_address(),
+            admin: ports::free_address(),
+            data: directory.path().join(format!("node-{}", node + 1)),
+            surroundings: Surroundings::default(),
+        };
+        let places = (0..count).map(place).collect();
+        Cluster::start_at(directory, places, more).await
+    }
+
+    /// Starts a node at each of those places, with their logs in `directory`; otherwise as [`Cluster::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// If a node does not start.
+    pub async fn start_at(directory: TempDir, places: Vec<Place>, more: &[&str]) -> anyhow::Result<Self> {
+        let count = places.len();
         let mut cluster = Cluster {
-            directory: tempfile::tempdir()?,
-            listen: (0..count).map(|_| ports::free_address()).collect(),
-            admin: (0..count).map(|_| ports::free_address()).collect(),
+            directory,
+            places,
             servers: (0..count).map(|_| None).collect(),
             more: more.iter().map(ToString::to_string).collect(),
         };
@@ -48,7 +77,7 @@ impl Cluster {
             cluster.wait_for(node, "/health").await?;
         }
         let client = cluster.client(PATIENCE)?;
-        client.init(&cluster.listen[0]).await?;
+        client.init(cluster.address(0)).await?;
         client.shut_down().await;
         for node in 0..count {
             cluster.ready(node).await?;
@@ -58,17 +87,39 @@ impl Cluster {
 
     /// How many nodes there are.
     pub fn len(&self) -> usize {
-        self.listen.len()
+        self.places.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.listen.is_empty()
+        self.places.is_empty()
     }
 
     /// Where a node is reached.
     pub fn address(&self, node: usize) -> &str {
-        &self.listen[node]
+        &self.places[node].listen
+    }
+
+    /// Where the nodes are reached.
+    pub fn addresses(&self) -> Vec<String> {
+        self.places.iter().map(|place| place.listen.clone()).collect()
+    }
+
+    /// The process id of a node, if it runs.
+    pub fn pid(&mut self, node: usize) -> Option<u32> {
+        self.running(node).map(|server| server.pid())
+    }
+
+    /// Sends a signal to a node, if it runs.
+    pub fn signal(&mut self, node: usize, signal: i32) {
+        if let Some(server) = self.running(node) {
+            server.signal(signal);
+        }
+    }
+
+    fn running(&mut self, node: usize) -> Option<&Server> {
+        let server = self.servers[node].as_mut()?;
+        if server.is_running() { Some(server) } else { None }
     }
 
     /// Where clients of Redis reach a node that runs.
@@ -89,7 +140,7 @@ impl Cluster {
 
     /// Where a node keeps its data.
     pub fn data(&self, node: usize) -> PathBuf {
-        self.directory.path().join(format!("node-{}", node + 1))
+        self.places[node].data.clone()
     }
 
     /// Where a node writes its log.
@@ -103,18 +154,19 @@ impl Cluster {
     ///
     /// If it cannot be started.
     pub fn spawn(&mut self, node: usize) -> anyhow::Result<()> {
-        let mut arguments: Vec<String> = ["--node", &(node + 1).to_string(), "--listen", &self.listen[node]]
+        let mut arguments: Vec<String> = ["--node", &(node + 1).to_string(), "--listen", self.address(node)]
             .iter()
             .map(ToString::to_string)
             .collect();
-        arguments.extend(["--admin".into(), self.admin[node].clone()]);
+        arguments.extend(["--admin".into(), self.places[node].admin.clone()]);
         arguments.extend(["--resp".into(), "127.0.0.1:0".into()]);
         arguments.extend(["--data".into(), self.data(node).display().to_string()]);
-        for (id, address) in (1..).zip(&self.listen) {
-            arguments.extend(["--member".into(), format!("{id}={address}")]);
+        for (id, place) in (1..).zip(&self.places) {
+            arguments.extend(["--member".into(), format!("{id}={}", place.listen)]);
         }
         arguments.extend(self.more.iter().cloned());
-        self.servers[node] = Some(Server::start(arguments, &self.log(node))?);
+        self.servers[node] =
+            Some(Server::start(&self.places[node].surroundings, arguments, &self.log(node))?);
         Ok(())
     }
 
@@ -134,7 +186,10 @@ impl Cluster {
             if !running {
                 bail!("node {} is not there; {}", node + 1, tail(&self.log(node)));
             }
-            if http(&self.admin[node], path).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if http(&self.places[node].admin, path)
+                .await
+                .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+            {
                 return Ok(());
             }
             if Instant::now() > end {
@@ -146,8 +201,9 @@ impl Cluster {
 
     /// Kills nodes with SIGKILL, all at once.
     pub fn kill(&mut self, nodes: &[usize]) {
-        let servers: Vec<Server> = nodes.iter().filter_map(|node| self.servers[*node].take()).collect();
-        for server in &servers {
+        let mut servers: Vec<Server> = nodes.iter().filter_map(|node| self.servers[*node].take()).collect();
+        // One that has ended by itself has no id any more that is its own.
+        for server in servers.iter_mut().filter_map(|server| server.is_running().then_some(server)) {
             server.signal(libc::SIGKILL);
         }
         servers.into_iter().for_each(Server::kill);
@@ -183,12 +239,12 @@ impl Cluster {
     ///
     /// If it cannot be made.
     pub fn client(&self, timeout: Duration) -> anyhow::Result<Client> {
-        Ok(Client::builder().seeds(self.listen.iter().cloned()).timeout(timeout).build()?)
+        Ok(Client::builder().seeds(self.addresses()).timeout(timeout).build()?)
     }
 
     /// Asks one node and no other.
     pub fn direct(&self, node: usize) -> Direct {
-        Direct::to(&self.listen[node])
+        Direct::to(self.address(node))
     }
 
     /// How a node says that it is.

@@ -11,6 +11,7 @@ pub mod tools;
 pub mod cluster;
 pub mod expected;
 pub mod load;
+pub mod nemesis;
 pub mod resp;
 pub mod scenario;
 pub mod unihan;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +14,15 @@ use crate::executable;
 
 /// Nothing here takes longer, on however slow a machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What surrounds a process.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The file of the network namespace in which it runs, if that is another than this program's.
+    pub namespace: Option<PathBuf>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+}
 
 /// A process that ends with whoever started it.
 #[derive(Debug)]
@@ -30,6 +40,7 @@ impl Server {
     ///
     /// If it cannot be built or started.
     pub fn start<A: AsRef<OsStr>>(
+        surroundings: &Surroundings,
         arguments: impl IntoIterator<Item = A>,
         log: &Path,
     ) -> anyhow::Result<Self> {
@@ -38,11 +49,19 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KV_")) {
             command.env_remove(name);
         }
+        command.envs(surroundings.environment.iter().map(|(name, value)| (name, value)));
+        let namespace = surroundings.namespace.as_ref().map(File::open).transpose();
+        let namespace = namespace.context("cannot open the network namespace")?;
         command.args(arguments).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let parent = std::process::id();
-        // SAFETY: between fork and exec only two system calls are made, both safe for use after a fork.
+        // SAFETY: between fork and exec only system calls are made, all safe for use after a fork.
         unsafe {
             command.pre_exec(move || {
+                if let Some(namespace) = &namespace
+                    && libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) != 0
+                {
+                    return Err(std::io::Error::last_os_error());
+                }
                 if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                     return Err(std::io::Error::last_os_error());
                 }

@@ -15,7 +15,7 @@ use kv_net::Client;
 use kv_net::transport::{ClientTransport, TarpcClient, TarpcOptions};
 use kv_tests::cluster::{Cluster, Direct};
 use kv_tests::ports;
-use kv_tests::process::{Server, tail, within};
+use kv_tests::process::{Server, Surroundings, tail, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -79,7 +79,7 @@ async fn ends(arguments: &[&str]) -> (Option<i32>, String) {
         all.extend(["--listen", "127.0.0.1:0"]);
     }
     all.extend(arguments);
-    let code = Server::start(all, &log).unwrap().ended().await.unwrap().code();
+    let code = Server::start(&Surroundings::default(), all, &log).unwrap().ended().await.unwrap().code();
     let said = std::fs::read_to_string(&log).unwrap();
     assert!(!said.contains("panicked"), "{said}");
     (code, said)
