@@ -21,6 +21,7 @@ struct Sums {
     faults: u64,
     messages: u64,
     flips: u64,
+    stores: u64,
     gap_us: u64,
     rtt_us: u64,
     busy_s: f64,
@@ -72,6 +73,7 @@ impl Sums {
         self.faults += report.faults_injected;
         self.messages += report.message_faults;
         self.flips += report.bits_flipped;
+        self.stores += report.stores_replaced;
         self.gap_us += report.mean_key_gap_us;
         self.rtt_us += report.mean_rtt_us;
         self.busy_s += busy_s;
@@ -113,10 +115,11 @@ impl Sums {
             self.rtt_us as f64 / runs / 1e3
         );
         println!(
-            "faults per simulated second: {:.1} (and {:.1} messages lost or doubled); bits flipped: {}; simulated: {simulated_s:.0} s",
+            "faults per simulated second: {:.1} (and {:.1} messages lost or doubled); bits flipped: {}; stores replaced: {}; simulated: {simulated_s:.0} s",
             self.faults as f64 / simulated_s,
             self.messages as f64 / simulated_s,
-            self.flips
+            self.flips,
+            self.stores
         );
     }
 }

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::command::ScanPosition;
 use crate::error::Error;
-use crate::ids::{Epoch, NodeId, TraceId};
+use crate::ids::{NodeId, TraceId};
 use crate::machine::anti_entropy::clearing::Clearing;
 use crate::machine::anti_entropy::leaves::Listing;
 use crate::machine::anti_entropy::round::Round;
 use crate::machine::outbox::Outbox;
 use crate::machine::{CallToken, Effect, PreparedGet};
 use crate::mutants::{self, Mutant};
-use crate::replica::{Meeting, Mutation};
+use crate::replica::{Begun, Meeting, Mutation, Ours};
 use crate::time::Now;
 use crate::transport::CallError;
 use crate::tree::{LeafId, Tree, TreeId};
@@ -76,7 +76,7 @@ pub(super) struct AntiEntropy {
 enum State {
     Resting,
     ReadingTrees(Vec<TreeId>),
-    Comparing(Vec<(TreeId, Tree, Standing)>),
+    Comparing(Vec<(TreeId, Ours)>),
     /// Asks members for older copies.
     Clearing(Clearing),
     Listing(Listing),
@@ -88,7 +88,7 @@ enum State {
 struct Open {
     leaves: usize,
     went_well: bool,
-    begun: Epoch,
+    begun: Begun,
     theirs: Standing,
 }
 
@@ -202,34 +202,33 @@ impl AntiEntropy {
     pub(super) fn trees<T>(
         &mut self,
         (view, now): (&View, Now),
-        (step, trees): (u64, Vec<(Tree, Standing)>),
+        (step, trees): (u64, Vec<Ours>),
         outbox: &mut Outbox<'_, T>,
     ) {
         let State::ReadingTrees(ids) = &mut self.state else { return };
         if step != self.step || trees.len() != ids.len() {
             return;
         }
-        let pairs = std::mem::take(ids).into_iter().zip(trees);
-        let all = pairs.map(|(id, (tree, standing))| (id, tree, standing));
-        let (known, unknown): (Vec<_>, Vec<_>) = all.partition(|(_, tree, _)| tree.is_known());
+        let all = std::mem::take(ids).into_iter().zip(trees);
+        let (known, unknown): (Vec<_>, Vec<_>) = all.partition(|(_, ours)| ours.tree.is_known());
         self.count(unknown, outbox);
         let Some(peer) = self.round.peer().filter(|_| !known.is_empty()) else {
             self.rest(now);
             self.at_us = self.at_us.max(now.monotonic_us + COUNT_US);
             return;
         };
-        let items = known.iter().map(|(tree, ours, standing)| CompareItem {
+        let items = known.iter().map(|(tree, ours)| CompareItem {
             tree: *tree,
-            standing: *standing,
-            root: ours.root().unwrap_or_default(),
+            standing: ours.begun.standing,
+            root: ours.tree.root().unwrap_or_default(),
         });
         self.call(view, peer, RequestBody::Compare(items.collect()), outbox);
         self.state = State::Comparing(known);
     }
 
     /// Has some leaves counted, of trees that come again once the others are compared.
-    fn count<T>(&mut self, unknown: Vec<(TreeId, Tree, Standing)>, outbox: &mut Outbox<'_, T>) {
-        let Some((first, tree, _)) = unknown.first() else { return };
+    fn count<T>(&mut self, unknown: Vec<(TreeId, Ours)>, outbox: &mut Outbox<'_, T>) {
+        let Some((first, Ours { tree, .. })) = unknown.first() else { return };
         let left = tree.unknown().count();
         let is_stuck = self.counting == Some((*first, left));
         self.counting = Some((*first, left));
@@ -308,26 +307,26 @@ impl AntiEntropy {
     fn compared<T>(
         &mut self,
         now: Now,
-        known: Vec<(TreeId, Tree, Standing)>,
+        known: Vec<(TreeId, Ours)>,
         answers: Vec<CompareAnswer>,
         outbox: &mut Outbox<'_, T>,
     ) {
-        for ((id, ours, standing), answer) in known.into_iter().zip(answers) {
+        for ((id, ours), answer) in known.into_iter().zip(answers) {
             let theirs = match &answer {
                 CompareAnswer::Differs(theirs, sums) => Tree::of(sums, u64::MAX).map(|tree| (*theirs, tree)),
-                CompareAnswer::Same(theirs) => Some((*theirs, ours)),
+                CompareAnswer::Same(theirs) => Some((*theirs, ours.tree)),
                 CompareAnswer::Unknown | CompareAnswer::Refused(_) => None,
             };
             let Some((theirs, tree)) = theirs else {
                 self.round.failed();
                 continue;
             };
-            let mut leaves: Vec<u8> = ours.differing(tree.sums()).collect();
+            let mut leaves: Vec<u8> = ours.tree.differing(tree.sums()).collect();
             outbox.effect(Effect::Heard(id, theirs));
             if mutants::on(Mutant::LastLeafIsSkipped) {
                 leaves.retain(|leaf| *leaf < 48);
             }
-            let begun = standing.epoch;
+            let begun = ours.begun;
             if leaves.is_empty() {
                 self.exchanged(id, (begun, theirs), now, outbox);
                 continue;
@@ -341,7 +340,7 @@ impl AntiEntropy {
     fn exchanged<T>(
         &mut self,
         tree: TreeId,
-        (begun, theirs): (Epoch, Standing),
+        (begun, theirs): (Begun, Standing),
         now: Now,
         outbox: &mut Outbox<'_, T>,
     ) {

@@ -3,11 +3,10 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{Incarnation, NodeId, OpId};
 use crate::machine::{CallToken, PreparedGet, PreparedPut, PreparedScan, Resolution, Shown};
-use crate::replica::{CopiesPage, Minted};
+use crate::replica::{CopiesPage, Minted, Ours};
 use crate::storage::{CommitError, Durability};
 use crate::transport::CallError;
-use crate::tree::Tree;
-use crate::wire::{AnswerBody, ClearItem, RangeAnswer, ReadAnswer, Standing};
+use crate::wire::{AnswerBody, ClearItem, RangeAnswer, ReadAnswer};
 
 /// What happens to the machine. `T` names whoever waits for an outcome.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub enum Event<T> {
     /// Copies that are kept for absent owners were read.
     Copies(Result<CopiesPage, ErrorKind>),
     /// Trees of the local store were read.
-    Trees(u64, Vec<(Tree, Standing)>),
+    Trees(u64, Vec<Ours>),
     /// Of which partitions members have to be asked for older copies.
     ToClear(u64, Vec<ClearItem>),
     /// The writer has gone through what epochs gave it to do, or has more of it.

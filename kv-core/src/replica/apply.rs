@@ -241,8 +241,14 @@ pub fn apply<T>(
         applied.swept.push((*leaf, is_left));
     }
     let mut scratch = Vec::new();
-    for (storage_key, held) in slots.keys.iter().zip(&slots.held) {
+    for (storage_key, held) in slots.keys.iter().zip(&mut slots.held) {
         if let Some(held) = held {
+            if held.is_recovering()
+                && let Some((bucket, token, _)) = StorageKey::parse(storage_key.as_bytes())
+                && epochs.lacks_more(place.tree(bucket, token))
+            {
+                held.forget_mark();
+            }
             let written = held.store(storage_key, &mut applied.batch, &mut scratch);
             applied.discarded += held.discarded;
             let change = held.leaf_change(view, storage_key);

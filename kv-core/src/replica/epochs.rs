@@ -58,6 +58,8 @@ struct State {
     wanted: bool,
     /// The epoch of others, if this replica is too far behind them.
     behind: Option<Epoch>,
+    /// How often it has begun anew since the store was opened, because it was emptied or something more was found to be missing.
+    anew: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,10 +75,19 @@ pub struct Meeting {
     pub tree: TreeId,
     /// The other owner.
     pub peer: NodeId,
-    /// The epoch in which it was begun here.
-    pub begun: Epoch,
+    /// How this replica stood when it was begun.
+    pub begun: Begun,
     /// What the other was when it answered.
     pub theirs: Standing,
+}
+
+/// How a replica stands when it begins an exchange. What is exchanged counts for nothing if it begins anew meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// What others may know of it.
+    pub standing: Standing,
+    /// How often it has begun anew since the store was opened.
+    pub anew: u32,
 }
 
 /// What a batch does to epochs, once it is committed.
@@ -156,6 +167,28 @@ impl Epochs {
         }
     }
 
+    /// How this replica of a partition stands, to begin an exchange with.
+    pub fn begun(&self, tree: TreeId) -> Begun {
+        let standing = self.standing(tree);
+        let inner = self.lock();
+        Begun { standing, anew: inner.states.get(&tree).map_or(0, |state| state.anew) }
+    }
+
+    /// Something that a recovering replica held is damaged: it is missing with the rest, and those have to be asked again who were asked before.
+    /// Returns whether the replica is recovering.
+    pub(super) fn lacks_more(&self, tree: TreeId) -> bool {
+        let mut inner = self.lock();
+        if inner.stored(tree).recovering.is_none() || mutants::on(Mutant::RecoveringPartitionVotes) {
+            return false;
+        }
+        let state = inner.state(tree);
+        state.stored.recovering = Some(RecoveringMark::new(0));
+        state.anew += 1;
+        state.met.clear();
+        inner.changed.insert(tree);
+        true
+    }
+
     /// Takes note of what another owner is. A replica that is two epochs or more behind was lost or restored.
     pub fn heard(&self, tree: TreeId, theirs: Standing) {
         let mut inner = self.lock();
@@ -200,6 +233,10 @@ impl Epochs {
         }
         let state = inner.state(tree);
         state.seen.insert(peer, theirs.epoch);
+        if begun.anew != state.anew {
+            return;
+        }
+        let begun = begun.standing.epoch;
         let is_behind = theirs.epoch < begun && !mutants::on(Mutant::CountsThoseBehind);
         let is_clear = theirs.cleared >= begun || mutants::on(Mutant::OthersNeedNotAsk);
         if begun == state.stored.epoch && is_clear && !is_behind {
@@ -303,14 +340,15 @@ impl Epochs {
             let state = inner.state(tree);
             let stored = Stored { epoch: state.stored.epoch.plus(1), ..state.stored.clone() };
             let (ages, seen) = (stored.ages, std::mem::take(&mut state.seen));
-            *state = State { seen, ..State::new(stored) };
+            *state = State { seen, anew: state.anew, ..State::new(stored) };
             if ages {
                 inner.sweeps.insert(tree, Sweep::default());
             }
         }
         for (tree, epoch) in changes.anew {
             let stored = inner.stored(tree).anew(epoch);
-            inner.states.insert(tree, State { wanted: true, ..State::new(stored) });
+            let state = inner.state(tree);
+            *state = State { wanted: true, anew: state.anew + 1, ..State::new(stored) };
             inner.sweeps.remove(&tree);
         }
     }
@@ -388,7 +426,7 @@ impl Stored {
 impl State {
     fn new(stored: Stored) -> Self {
         let (seen, met) = (BTreeMap::new(), BTreeSet::new());
-        State { stored, seen, met, wanted: false, behind: None }
+        State { stored, seen, met, wanted: false, behind: None, anew: 0 }
     }
 }
 

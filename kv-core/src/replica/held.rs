@@ -251,6 +251,25 @@ impl Held {
         Ok(MintedRecord { dot, stamp, record: only.unwrap_or(record), read })
     }
 
+    /// Whether a record is held that is not whole.
+    pub(super) fn is_recovering(&self) -> bool {
+        matches!(&self.state, State::Cell(Cell { recovering: Some(_), .. }))
+    }
+
+    /// What is missing is known to be missing with much else.
+    pub(super) fn forget_mark(&mut self) {
+        if let State::Cell(cell) = &self.state {
+            let cell = Cell { recovering: None, ..cell.clone() };
+            match cell.record.dots() {
+                Ok(dots) if dots.is_empty() => {
+                    self.state = State::Absent;
+                    self.changed = true;
+                }
+                _ => self.replace(cell),
+            }
+        }
+    }
+
     /// Adds what changed to `batch`.
     ///
     /// Returns the bytes that are stored before and after it, if anything changed.

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::NodeId;
-use crate::replica::{Epochs, Minter, Trees};
+use crate::replica::{Begun, Epochs, Minter, Trees};
+use crate::tree::{Tree, TreeId};
 
 /// What the writer of a store keeps in memory beside the store.
 #[derive(Debug)]
@@ -22,6 +23,25 @@ pub struct Partitions {
     pub trees: Trees,
     /// Epochs.
     pub epochs: Epochs,
+}
+
+/// What a node begins an exchange of one partition with.
+#[derive(Debug, Clone)]
+pub struct Ours {
+    /// What it holds.
+    pub tree: Tree,
+    /// How it stood before that was looked at.
+    pub begun: Begun,
+}
+
+impl Partitions {
+    /// What exchanges of these partitions begin with.
+    pub fn ours(&self, ids: &[TreeId]) -> Vec<Ours> {
+        // First how it stands: what is emptied in between is then seen as emptied, in an exchange that counts for nothing.
+        let begun: Vec<Begun> = ids.iter().map(|id| self.epochs.begun(*id)).collect();
+        let trees = self.trees.trees(ids).into_iter();
+        trees.zip(begun).map(|(tree, begun)| Ours { tree, begun }).collect()
+    }
 }
 
 /// How many copies are kept for one owner.

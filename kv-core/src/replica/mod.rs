@@ -19,8 +19,8 @@ mod trees;
 
 pub use apply::{Applied, Finished, apply};
 pub use copies::{CopiesPage, StandInCopy, read_copies};
-pub use epochs::{EpochFigures, Epochs, Meeting};
-pub use ledger::{CopyFigures, Ledger, Partitions, StandIns};
+pub use epochs::{Begun, EpochFigures, Epochs, Meeting};
+pub use ledger::{CopyFigures, Ledger, Ours, Partitions, StandIns};
 pub use leftover::leftover;
 pub use meta::{Meta, StoreIdentity, mark_replacement, open_store, store_layout, store_table};
 pub use minter::Minter;

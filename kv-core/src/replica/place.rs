@@ -15,7 +15,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn tree(&self, bucket: BucketId, token: Token) -> TreeId {
+    pub(super) fn tree(&self, bucket: BucketId, token: Token) -> TreeId {
         LeafId::of(bucket, token, self.view.layout.partitioning()).tree
     }
 

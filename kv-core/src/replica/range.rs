@@ -32,11 +32,12 @@ pub fn read_range(view: &View, store: &dyn Storage, epochs: &Epochs, item: &Rang
     let partitions = partitioning.partition(item.from.token).0..=partitioning.partition(item.last).0;
     let lacks =
         |partition| epochs.is_recovering(TreeId { bucket: item.bucket, partition: PartitionId(partition) });
-    if !item.repairs && epochs.are_any_recovering() && partitions.into_iter().any(lacks) {
+    let lacks = epochs.are_any_recovering() && partitions.into_iter().any(lacks);
+    if lacks && !item.repairs {
         return RangeAnswer::Refused(ErrorKind::Recovering);
     }
     let wanted = (item.entries_max as usize).clamp(1, view.limits.batch_keys_max);
-    let reading = Reading { view, item, wanted, entries: Vec::new(), alive: 0, before: None };
+    let reading = Reading { view, item, lacks, wanted, entries: Vec::new(), alive: 0, before: None };
     match reading.read(store) {
         Ok(page) => RangeAnswer::Page(page),
         Err(kind) => RangeAnswer::Refused(kind),
@@ -47,6 +48,8 @@ pub fn read_range(view: &View, store: &dyn Storage, epochs: &Epochs, item: &Rang
 struct Reading<'a> {
     view: &'a View,
     item: &'a RangeItem,
+    /// Whether this replica lacks something of the partition: a record that is damaged is then missing like others.
+    lacks: bool,
     wanted: usize,
     entries: Vec<RangeEntry>,
     /// Entries that may have a value.
@@ -108,8 +111,10 @@ impl Reading<'_> {
         }
         if key.as_bytes().starts_with(&self.item.prefix) {
             let state = state(self.view, self.item, storage_key, cell, &key);
-            self.alive += usize::from(!matches!(state, RangeState::Digest(_, 0)));
-            self.entries.push(RangeEntry { token, key: key.clone(), state });
+            if !(self.lacks && matches!(state, RangeState::Unsure)) {
+                self.alive += usize::from(!matches!(state, RangeState::Digest(_, 0)));
+                self.entries.push(RangeEntry { token, key: key.clone(), state });
+            }
         }
         self.before = Some((token, key));
         Ok(None)

@@ -29,26 +29,35 @@ pub fn read(
         return read_as_stand_in(store, view.owners(bucket, token), bucket, token, item);
     }
     let token = view.token(&item.key);
-    let epoch = match epoch_for(view, epochs, item, token) {
-        Ok(epoch) => epoch,
+    let standing = match standing(view, epochs, item, token) {
+        Ok(standing) => standing,
         Err(kind) => return ReadAnswer::Refused(kind),
     };
     let storage_key = StorageKey::new(item.bucket, token, item.key.as_bytes());
     match store.get(storage_key.as_bytes(), buffer) {
-        Ok(true) => answer(item, epoch, &storage_key, buffer),
+        Ok(true) => answer(item, standing, &storage_key, buffer),
         Ok(false) => ReadAnswer::Absent,
         Err(_) => ReadAnswer::Refused(ErrorKind::StorageFailed),
     }
 }
 
-/// The epoch in which a read is made; none if this replica lacks something of the partition and is asked for its vote. It is looked at before the
-/// record, which may be a later one but no earlier one.
-fn epoch_for(view: &View, epochs: &Epochs, item: &ReadItem, token: Token) -> Result<Epoch, ErrorKind> {
+/// How a replica stands to a partition when a record of it is read.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    epoch: Epoch,
+    /// Whether it lacks something of the partition. A record that is damaged is then missing like others, and comes back with them.
+    lacks: bool,
+}
+
+/// How this replica stands when a read is made; an error if it lacks something and is asked for its vote. It is looked at before the record, which may
+/// be a later one but no earlier one.
+fn standing(view: &View, epochs: &Epochs, item: &ReadItem, token: Token) -> Result<Standing, ErrorKind> {
     let tree = LeafId::of(item.bucket, token, view.layout.partitioning()).tree;
-    if !item.repairs && epochs.is_recovering(tree) {
+    let lacks = epochs.is_recovering(tree);
+    if lacks && !item.repairs {
         Err(ErrorKind::Recovering)
     } else {
-        Ok(epochs.epoch(tree))
+        Ok(Standing { epoch: epochs.epoch(tree), lacks })
     }
 }
 
@@ -83,22 +92,22 @@ pub fn read_many(view: &View, store: &dyn Storage, epochs: &Epochs, items: &[Rea
     }
     let tokens: SmallVec<[Token; 16]> = items.iter().map(|item| view.token(&item.key)).collect();
     let pairs = || items.iter().zip(&tokens);
-    let known: SmallVec<[Result<Epoch, ErrorKind>; 16]> =
-        pairs().map(|(item, token)| epoch_for(view, epochs, item, *token)).collect();
+    let known: SmallVec<[Result<Standing, ErrorKind>; 16]> =
+        pairs().map(|(item, token)| standing(view, epochs, item, *token)).collect();
     let storage_keys: Vec<StorageKey> =
         pairs().map(|(item, token)| StorageKey::new(item.bucket, *token, item.key.as_bytes())).collect();
     let keys: SmallVec<[&[u8]; 16]> = storage_keys.iter().map(StorageKey::as_bytes).collect();
     let mut answers = Vec::with_capacity(items.len());
     let result = store.get_many(&keys, &mut |index, bytes| {
-        let (Some(item), Some(storage_key), Some(epoch)) =
+        let (Some(item), Some(storage_key), Some(standing)) =
             (items.get(index), storage_keys.get(index), known.get(index))
         else {
             return;
         };
-        answers.push(match (epoch, bytes) {
+        answers.push(match (standing, bytes) {
             _ if view.bucket_by_id(item.bucket).is_none() => ReadAnswer::Refused(ErrorKind::UnknownBucket),
             (Err(kind), _) => ReadAnswer::Refused(*kind),
-            (Ok(epoch), Some(bytes)) => answer(item, *epoch, storage_key, bytes),
+            (Ok(standing), Some(bytes)) => answer(item, *standing, storage_key, bytes),
             (Ok(_), None) => ReadAnswer::Absent,
         });
     });
@@ -108,7 +117,8 @@ pub fn read_many(view: &View, store: &dyn Storage, epochs: &Epochs, items: &[Rea
     answers
 }
 
-fn answer(item: &ReadItem, epoch: Epoch, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
+fn answer(item: &ReadItem, standing: Standing, storage_key: &StorageKey, bytes: &[u8]) -> ReadAnswer {
+    let epoch = standing.epoch;
     let read = |cell: &CellView<'_>| Provenance { epoch, sinces: cell.sinces.clone() };
     match CellView::decode(bytes, storage_key.as_bytes(), item.bucket, &item.key) {
         Ok(cell) => match &cell.recovering {
@@ -116,7 +126,7 @@ fn answer(item: &ReadItem, epoch: Epoch, storage_key: &StorageKey, bytes: &[u8])
             None if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
             None => ReadAnswer::Record(read(&cell), cell.record().into_bytes()),
         },
-        Err(_) if mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
+        Err(_) if standing.lacks || mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
         Err(_) => ReadAnswer::Damaged(damage_number(bytes)),
     }
 }

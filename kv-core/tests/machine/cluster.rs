@@ -16,7 +16,7 @@ use kv_core::machine::{
 use kv_core::membership::PeerIdentity;
 use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::record::{CellView, Record};
-use kv_core::replica::{Epochs, Ledger, Mutation, Partitions, apply, open_store};
+use kv_core::replica::{Epochs, Ledger, Mutation, apply, mark_replacement, open_store};
 use kv_core::replication::HashRing;
 use kv_core::storage::{Batch, Durability, Storage};
 use kv_core::time::Now;
@@ -321,6 +321,15 @@ impl Cluster {
         node.mutations.clear();
     }
 
+    /// Ends the process of a node, loses its store, and begins another over a new one.
+    pub(crate) fn lose(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        let store = Arc::new(FaultyStore::default());
+        mark_replacement(&*store).unwrap();
+        node.store = store;
+        self.restart(id);
+    }
+
     /// Operations of all nodes together that clients or peers wait for.
     pub(crate) fn waiting(&self) -> usize {
         self.nodes.values().map(|node| node.machine.waiting()).sum()
@@ -585,10 +594,8 @@ impl Cluster {
                 self.handle(id, Event::Copies(page));
             }
             Effect::ReadTrees(step, ids) => {
-                let Partitions { trees, epochs } = &*node.ledger.partitions;
-                let standings = ids.iter().map(|tree| epochs.standing(*tree));
-                let trees = trees.trees(&ids).into_iter().zip(standings).collect();
-                self.handle(id, Event::Trees(step, trees));
+                let ours = node.ledger.partitions.ours(&ids);
+                self.handle(id, Event::Trees(step, ours));
             }
             Effect::ReadToClear(step) => {
                 let items = node.ledger.partitions.epochs.to_clear(&node.view);

@@ -139,6 +139,50 @@ pub(crate) fn a_replica_that_is_far_behind_is_emptied_and_does_not_vote_until_it
 }
 
 #[test]
+fn what_is_found_damaged_in_a_lost_store_comes_back_with_the_rest() {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    cluster.put(NodeId(1), Put::new("default", key.clone(), "v").with_w(Quorum::All));
+    cluster.lose(NodeId(1));
+    let tree = tree(&cluster, &key);
+    assert!(cluster.epochs(NodeId(1)).is_recovering(tree));
+    // It takes a write before it has met anybody, and loses it.
+    cluster.put(NodeId(2), blind(&key, "w").with_w(Quorum::All));
+    cluster.damage(NodeId(1), &key);
+    cluster.put(NodeId(2), blind(&key, "x").with_w(Quorum::All));
+    assert!(cluster.epochs(NodeId(1)).is_recovering(tree));
+    exchange(&mut cluster, NodeId(1));
+    assert!(!cluster.epochs(NodeId(1)).is_recovering(tree), "it has met both");
+    let get = Get::new("default", key.clone()).with_r(Quorum::All);
+    let mut values = texts(&cluster.get(NodeId(2), get).values);
+    values.sort_unstable();
+    assert_eq!(values, ["v", "w", "x"]);
+}
+
+#[test]
+fn an_exchange_counts_for_nothing_if_something_more_was_missing_meanwhile() {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    cluster.put(NodeId(1), Put::new("default", key.clone(), "v").with_w(Quorum::All));
+    cluster.lose(NodeId(1));
+    let tree = tree(&cluster, &key);
+    let theirs = Standing { epoch: Epoch::FIRST, is_complete: true, ..Standing::default() };
+    let meet = |cluster: &Cluster, begun| {
+        for peer in [2, 3].map(NodeId) {
+            let meeting = Meeting { tree, peer, begun, theirs };
+            cluster.epochs(NodeId(1)).met(&cluster.nodes[&NodeId(1)].view, meeting);
+        }
+        cluster.epochs(NodeId(1)).is_recovering(tree)
+    };
+    let before = cluster.epochs(NodeId(1)).begun(tree);
+    cluster.put(NodeId(2), blind(&key, "w").with_w(Quorum::All));
+    cluster.damage(NodeId(1), &key);
+    cluster.put(NodeId(2), blind(&key, "x").with_w(Quorum::All));
+    assert!(meet(&cluster, before), "what was damaged is missing since");
+    assert!(!meet(&cluster, cluster.epochs(NodeId(1)).begun(tree)));
+}
+
+#[test]
 pub(crate) fn who_was_asked_takes_no_older_copies() {
     let mut cluster = Cluster::new(5);
     let key = cluster.key_of(NodeId(1));
@@ -212,7 +256,7 @@ fn turns_after(theirs: Standing) -> bool {
     let tree = tree(&cluster, &key);
     cluster.set_epoch(NodeId(1), tree, Epoch(5));
     for peer in [2, 3].map(NodeId) {
-        let meeting = Meeting { tree, peer, begun: Epoch(5), theirs };
+        let meeting = Meeting { tree, peer, begun: cluster.epochs(NodeId(1)).begun(tree), theirs };
         cluster.epochs(NodeId(1)).met(&cluster.nodes[&NodeId(1)].view, meeting);
     }
     cluster.epochs(NodeId(1)).cleared(ClearItem { tree, epoch: Epoch(5) });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{NodeId, TraceId};
 use kv_core::machine::{CallToken, Effect, Event, PeerAnswer, resolve, show};
-use kv_core::replica::{self, Minted, Mutation, Partitions};
+use kv_core::replica::{self, Minted, Mutation};
 use kv_core::time::Now;
 use kv_core::transport::{CallError, Sender};
 use kv_core::wire::{
@@ -104,9 +104,7 @@ impl Shared {
                 });
             }
             Effect::ReadTrees(step, ids) => {
-                let Partitions { trees, epochs } = &*self.partitions;
-                let standings = ids.iter().map(|id| epochs.standing(*id));
-                events.push(Event::Trees(step, trees.trees(&ids).into_iter().zip(standings).collect()));
+                events.push(Event::Trees(step, self.partitions.ours(&ids)));
             }
             Effect::ReadToClear(step) => {
                 events.push(Event::ToClear(step, self.partitions.epochs.to_clear(&live.view)));

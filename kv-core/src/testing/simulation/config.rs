@@ -54,6 +54,12 @@ pub struct Faults {
     pub storage_errors: bool,
     /// Bits of stored records flip, on at most W-1 replicas of a partition at a time.
     pub bit_flips: bool,
+    /// Stores are lost whole, on at most W-1 replicas of a partition at a time, and never the only one that has an acknowledged write.
+    pub lost_stores: bool,
+    /// Stores are put back as they once were, within the same bounds.
+    pub restored_stores: bool,
+    /// Disks are full for a while: nothing is written.
+    pub full_disks: bool,
 }
 
 impl Faults {
@@ -70,6 +76,9 @@ impl Faults {
             clocks: false,
             storage_errors: false,
             bit_flips: false,
+            lost_stores: false,
+            restored_stores: false,
+            full_disks: false,
         }
     }
 
@@ -86,6 +95,9 @@ impl Faults {
             clocks: true,
             storage_errors: true,
             bit_flips: true,
+            lost_stores: true,
+            restored_stores: true,
+            full_disks: true,
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::storage::{
@@ -16,6 +16,7 @@ pub(super) struct FaultyDisk {
     not_written: AtomicU32,
     commit_unknown: AtomicU32,
     failures: AtomicU32,
+    is_full: AtomicBool,
 }
 
 impl FaultyDisk {
@@ -27,6 +28,7 @@ impl FaultyDisk {
             not_written: AtomicU32::new(0),
             commit_unknown: AtomicU32::new(0),
             failures: AtomicU32::new(0),
+            is_full: AtomicBool::new(false),
         }
     }
 
@@ -36,6 +38,11 @@ impl FaultyDisk {
         self.read_error.store(most(rates.read_error), Ordering::Relaxed);
         self.not_written.store(most(rates.not_written), Ordering::Relaxed);
         self.commit_unknown.store(most(rates.commit_unknown), Ordering::Relaxed);
+    }
+
+    /// Whether nothing more can be written.
+    pub(super) fn is_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
     }
 
     /// The storage below, which does not fail.
@@ -103,7 +110,7 @@ impl Storage for FaultyDisk {
 
     fn write(&self, batch: &Batch, durability: Durability) -> Result<(), CommitError> {
         let error = || StorageError::new("write", "simulated");
-        if self.happens(&self.not_written) {
+        if self.is_full.load(Ordering::Relaxed) || self.happens(&self.not_written) {
             return Err(CommitError::NotWritten(error()));
         }
         if self.happens(&self.commit_unknown) {

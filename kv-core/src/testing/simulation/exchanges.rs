@@ -14,14 +14,13 @@ use crate::tree::{LEAVES, LeafId, TreeId};
 const PERIODS: u64 = 12;
 /// How many until what is deleted is gone: five epochs, each a few rounds of exchanges.
 const REAPING_PERIODS_MAX: u64 = 40;
+/// However short the period is, a round takes as long, in microseconds: some answers of each peer.
+const ROUND_US_MIN: u64 = 60_000;
 
 impl World {
     /// Waits until every node has compared itself with every other, and judges what came of it.
     pub(super) fn check_exchanges(&mut self, violations: &mut Vec<Violation>) {
-        let period_us = self.nodes[0].view.limits.repair_period_ms * 1_000;
-        if period_us == 0 {
-            return;
-        }
+        let Some(period_us) = self.exchange_period_us() else { return };
         self.wait(PERIODS * period_us);
         for key in 0..self.keys.len() {
             let stored: Vec<_> =
@@ -47,10 +46,7 @@ impl World {
 
     /// Waits until what is deleted has left the stores, and judges whether it has.
     pub(super) fn check_reaping(&mut self, violations: &mut Vec<Violation>) {
-        let period_us = self.nodes[0].view.limits.repair_period_ms * 1_000;
-        if period_us == 0 {
-            return;
-        }
+        let Some(period_us) = self.exchange_period_us() else { return };
         for _ in 0..REAPING_PERIODS_MAX {
             if self
                 .nodes
@@ -79,6 +75,12 @@ impl World {
                 }
             }
         }
+    }
+
+    /// How long a round takes at least; none if there are no rounds.
+    fn exchange_period_us(&self) -> Option<u64> {
+        let period_us = self.nodes[0].view.limits.repair_period_ms * 1_000;
+        (period_us > 0).then_some(period_us.max(ROUND_US_MIN))
     }
 
     fn keys_repaired(&self) -> u64 {

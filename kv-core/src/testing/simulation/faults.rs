@@ -18,7 +18,9 @@ enum Kind {
     Network,
     Clock,
     Disk,
+    Full,
     Flip,
+    Store,
 }
 
 impl World {
@@ -29,7 +31,11 @@ impl World {
         }
         let gap_us = self.fabric.random.between(2_000, self.fabric.plan.rates.fault_gap_us_max);
         self.fabric.plan_in(gap_us, Happening::Fault);
+        self.look_at_stores();
         let faults = self.fabric.plan.faults;
+        // Without exchanges a store that was lost never has again what it had.
+        let replaces_stores =
+            (faults.lost_stores || faults.restored_stores) && self.fabric.plan.repair_period_ms > 0;
         let kinds = [
             (Kind::Crash, faults.crashes),
             (Kind::Pause, faults.pauses),
@@ -39,6 +45,8 @@ impl World {
             (Kind::Flip, faults.bit_flips),
             (Kind::Flip, faults.bit_flips),
             (Kind::Flip, faults.bit_flips),
+            (Kind::Full, faults.full_disks),
+            (Kind::Store, replaces_stores),
         ];
         let kinds: Vec<Kind> = kinds.into_iter().filter(|(_, on)| *on).map(|(kind, _)| kind).collect();
         if kinds.is_empty() {
@@ -87,6 +95,20 @@ impl World {
                 self.nodes[node].disk.fail(&self.fabric.plan.rates, times);
                 format!("the disk of node {node} fails {times} times as often")
             }
+            Kind::Full => {
+                let lasts_us = random.between(2_000, 150_000);
+                self.nodes[node].disk.is_full(true);
+                self.fabric.plan_in(lasts_us, Happening::DiskHasSpace(node));
+                format!("the disk of node {node} is full for {lasts_us} us")
+            }
+            Kind::Store => {
+                let is_lost = faults.lost_stores && (!faults.restored_stores || random.coin());
+                let what = if is_lost { self.lose_store(node) } else { self.restore_store(node) };
+                match what {
+                    Some(what) => what,
+                    None => return,
+                }
+            }
             Kind::Flip if random.below(3) == 0 => {
                 self.fabric.flips_after_write = Some(node);
                 if self.fabric.plan.slow_callers {
@@ -131,12 +153,11 @@ impl World {
 
     /// Flips a bit of a stored record, if that leaves at most W-1 replicas of its partition damaged.
     fn flip(&mut self, node: usize, index: usize) -> Option<String> {
-        let key = &self.keys[index];
-        let planned = &self.fabric.plan.buckets[key.bucket];
-        let others = key.owners.iter().filter(|owner| **owner != node && self.is_damaged(**owner, index));
-        if others.count() + 1 >= usize::from(planned.w_min).min(key.owners.len()) {
+        self.look_at_stores();
+        if !self.may_lack(node, index) {
             return None;
         }
+        let key = &self.keys[index];
         let bit = self.fabric.random.bits();
         if !self.nodes[node].disk.flip(key.storage_key.as_bytes(), bit) {
             return None;
@@ -144,6 +165,15 @@ impl World {
         self.bits_flipped += 1;
         self.flips[index] += 1;
         Some(format!("a bit of key {index} flips on node {node}"))
+    }
+
+    /// Whether at most W-1 replicas of the partition of a key lack something if that node does.
+    pub(super) fn may_lack(&self, node: usize, index: usize) -> bool {
+        let key = &self.keys[index];
+        let planned = &self.fabric.plan.buckets[key.bucket];
+        let lacks = |owner: usize| self.is_behind(owner) || self.is_damaged(owner, index);
+        let others = key.owners.iter().filter(|owner| **owner != node && lacks(**owner));
+        others.count() + 1 < usize::from(planned.w_min).min(key.owners.len())
     }
 
     /// Whether a node has a record that is damaged, or recovering from damage, in the bucket and partition of that key.

@@ -23,6 +23,8 @@ pub(super) enum Happening {
     Fault,
     /// A bit flips in what a node has stored under that key.
     Flip(usize, Vec<u8>),
+    /// There is space on the disk of a node again.
+    DiskHasSpace(usize),
     /// The network is whole again, unless it was cut anew since.
     Heals(u64),
 }

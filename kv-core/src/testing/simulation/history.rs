@@ -27,6 +27,16 @@ pub(super) struct KeyHistory {
     /// Pages of keys without values that showed it. One that does not show it is a read that showed nothing.
     pub(super) listed: Vec<Listed>,
     pub(super) handed_on: Vec<HandedOn>,
+    /// When the store of an owner was put back as it once was.
+    pub(super) restored_us: Vec<u64>,
+}
+
+impl KeyHistory {
+    /// Whether an owner may have acknowledged `write` and not have it when it was read until `until_us`, because its store was put back as it
+    /// once was; it does not know that before it has met the others.
+    pub(super) fn is_forgotten(&self, write: &Write, until_us: u64) -> bool {
+        self.restored_us.iter().any(|at_us| write.start_us <= *at_us && *at_us <= until_us)
+    }
 }
 
 /// What an owner showed before a put through it that replaced nothing and that all owners acknowledged, and what one of them showed after it.

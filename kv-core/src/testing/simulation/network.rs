@@ -17,8 +17,6 @@ pub(super) struct Network {
 
 /// Shortest and longest ordinary time from one end of a link to the other.
 const DELAY_US: (u64, u64) = (1_500, 4_500);
-/// Longest time that a slow message takes.
-pub(super) const SLOW_US_MAX: u64 = 60_000;
 /// Delay of everything on a link that is slow.
 const SLOW_LINK_US: (u64, u64) = (5_000, 70_000);
 
@@ -59,7 +57,7 @@ impl Network {
         let link = from * (self.nodes + 1) + to;
         let mut delay = random.between(DELAY_US.0, DELAY_US.1) + self.slow_us[link];
         if random.chance(rates.slow) {
-            delay += random.below(SLOW_US_MAX);
+            delay += random.below(rates.slow_us_max);
         }
         let mut at = now_us + delay;
         if self.keeps_order {

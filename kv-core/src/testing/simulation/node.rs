@@ -44,6 +44,8 @@ pub(super) struct SimulatedNode {
     pub(super) incarnations: u64,
     /// Repairs that processes which are over have sent.
     past_repairs: u64,
+    /// How often disks that it no longer has have failed.
+    past_failures: u32,
 }
 
 /// A running process: everything that a crash loses.
@@ -78,7 +80,19 @@ impl SimulatedNode {
             last_incarnation: None,
             incarnations: 0,
             past_repairs: 0,
+            past_failures: 0,
         }
+    }
+
+    /// Another disk; the process over the old one is gone.
+    pub(super) fn replace_disk(&mut self, disk: FaultyDisk) {
+        self.past_failures += self.disk.failures();
+        self.disk = Arc::new(disk);
+    }
+
+    /// How often its disks have failed.
+    pub(super) fn disk_failures(&self) -> u32 {
+        self.past_failures + self.disk.failures()
     }
 
     pub(super) fn now(&self, fabric: &Fabric) -> Now {

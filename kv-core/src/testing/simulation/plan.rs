@@ -5,6 +5,11 @@ use crate::limits::Limits;
 use crate::testing::simulation::random::Random;
 use crate::testing::simulation::{Faults, SimulationConfig};
 
+/// Longest time that a slow message takes, in microseconds.
+const SLOW_US_MAX: u64 = 60_000;
+/// The same where it is to meet another epoch.
+const LATE_US_MAX: u64 = 600_000;
+
 /// What one seed comes to: the size of everything, and how often what goes wrong.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -39,6 +44,8 @@ pub(super) struct Rates {
     pub(super) loss: u32,
     pub(super) duplication: u32,
     pub(super) slow: u32,
+    /// How much longer a slow message takes than others, at most, in microseconds.
+    pub(super) slow_us_max: u64,
     /// Longest gap between two faults that last, in microseconds.
     pub(super) fault_gap_us_max: u64,
     pub(super) not_written: u32,
@@ -62,7 +69,6 @@ impl Plan {
     pub(super) fn draw(config: &SimulationConfig, random: &mut Random) -> Self {
         let nodes = config.nodes.unwrap_or_else(|| *random.pick(&[3, 3, 3, 4, 5, 5, 6, 7]));
         let clients = config.clients.unwrap_or_else(|| random.between(16, 32) as usize);
-        let keys = config.keys.unwrap_or_else(|| random.between(4, 6) as usize);
         let focus = if config.swarm { *random.pick(&FOCI) } else { None };
         let faults = match focus {
             Some(focus) => focus.faults(config.faults),
@@ -73,16 +79,23 @@ impl Plan {
         if let Some(focus) = focus {
             focus.sharpen(&mut rates);
         }
+        let mut repair_period_ms = *random.pick(&[0, 40, 100, 300]);
+        if let Some(Focus::Stores | Focus::Epochs) = focus {
+            repair_period_ms = *random.pick(&[10, 20, 40]);
+        }
+        let (fewest, most) = if let Some(Focus::Epochs) = focus { (16, 32) } else { (4, 6) };
+        let keys = config.keys.unwrap_or_else(|| random.between(fewest, most) as usize);
+        let replaces_stores = faults.lost_stores || faults.restored_stores;
         Plan {
             nodes,
             clients,
             keys,
             operations: config.operations,
-            buckets: buckets(nodes, random),
+            buckets: buckets(nodes, replaces_stores && repair_period_ms > 0, random),
             slow_callers: if focus.is_some() { config.faults.delay } else { faults.delay },
             faults,
             rates,
-            repair_period_ms: *random.pick(&[0, 40, 100, 300]),
+            repair_period_ms,
         }
     }
 
@@ -114,11 +127,23 @@ enum Focus {
     Damage,
     /// Copies of messages meet another life of the receiver.
     Restarts,
+    /// Stores are lost or put back while exchanges go on.
+    Stores,
+    /// Many keys of which some stay deleted for some epochs, and messages that are as late.
+    Epochs,
 }
 
 /// What a seed draws from.
-const FOCI: [Option<Focus>; 8] =
-    [Some(Focus::Damage), Some(Focus::Restarts), None, None, None, None, None, None];
+const FOCI: [Option<Focus>; 8] = [
+    Some(Focus::Damage),
+    Some(Focus::Restarts),
+    Some(Focus::Stores),
+    Some(Focus::Epochs),
+    None,
+    None,
+    None,
+    None,
+];
 
 impl Focus {
     fn faults(self, allowed: Faults) -> Faults {
@@ -131,13 +156,28 @@ impl Focus {
                 crashes: allowed.crashes,
                 ..quiet
             },
+            Focus::Stores | Focus::Epochs => Faults {
+                delay: allowed.delay,
+                duplication: allowed.duplication,
+                reordering: allowed.reordering,
+                partitions: allowed.partitions,
+                lost_stores: allowed.lost_stores,
+                restored_stores: allowed.restored_stores,
+                ..quiet
+            },
         }
     }
 
     fn sharpen(self, rates: &mut Rates) {
         rates.fault_gap_us_max = 20_000;
-        if let Focus::Restarts = self {
-            rates.duplication *= 4;
+        match self {
+            Focus::Restarts => rates.duplication *= 4,
+            Focus::Epochs => {
+                rates.fault_gap_us_max = 100_000;
+                rates.deletes = 400_000;
+                rates.slow_us_max = LATE_US_MAX;
+            }
+            Focus::Damage | Focus::Stores => {}
         }
     }
 }
@@ -155,10 +195,13 @@ fn subset(faults: Faults, random: &mut Random) -> Faults {
         clocks: keep(faults.clocks),
         storage_errors: keep(faults.storage_errors),
         bit_flips: keep(faults.bit_flips),
+        lost_stores: keep(faults.lost_stores),
+        restored_stores: keep(faults.restored_stores),
+        full_disks: keep(faults.full_disks),
     }
 }
 
-fn buckets(nodes: usize, random: &mut Random) -> Vec<PlannedBucket> {
+fn buckets(nodes: usize, replaces_stores: bool, random: &mut Random) -> Vec<PlannedBucket> {
     let mut n = || *random.pick(&[3, 3, 3, 3, 2, 4, 5]);
     let sizes: Vec<u8> = (0..3).map(|_| n().min(nodes as u8)).collect();
     let majority = |n: u8| n / 2 + 1;
@@ -184,7 +227,8 @@ fn buckets(nodes: usize, random: &mut Random) -> Vec<PlannedBucket> {
             name: "loose",
             id: BucketId(12),
             n: sizes[2],
-            w_min: 1,
+            // What one node alone has acknowledged may go with its store.
+            w_min: if replaces_stores { 2.min(sizes[2]) } else { 1 },
             by_stamp: false,
             mode: mode(),
         },
@@ -202,6 +246,7 @@ fn rates(faults: Faults, random: &mut Random) -> Rates {
         read_error: up_to(faults.storage_errors, 10_000),
         ..Rates::default()
     };
+    rates.slow_us_max = SLOW_US_MAX;
     rates.fault_gap_us_max = *random.pick(&[40_000, 100_000, 200_000]);
     rates.commit_us_max = *random.pick(&[600, 2_000, 8_000]);
     rates.gets = random.between(300_000, 550_000) as u32;

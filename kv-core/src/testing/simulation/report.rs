@@ -23,12 +23,14 @@ pub struct Report {
     pub writes_checked: u64,
     /// Virtual time while clients were busy, in microseconds.
     pub simulated_us: u64,
-    /// Crashes, pauses, cuts, slow links, jumps of clocks, failures of storages, flipped bits.
+    /// Crashes, pauses, cuts, slow links, jumps of clocks, failures of storages, flipped bits, stores replaced.
     pub faults_injected: u64,
     /// Messages that were lost or doubled.
     pub message_faults: u64,
     /// Bits that were flipped in stored records.
     pub bits_flipped: u64,
+    /// Stores that were lost, or put back as they once were.
+    pub stores_replaced: u64,
     /// Mean time between the beginnings of two operations on one key, in microseconds.
     pub mean_key_gap_us: u64,
     /// Mean round trip of ordinary messages, in microseconds.

@@ -20,6 +20,7 @@ use crate::testing::simulation::node::{SimulatedNode, node_id};
 use crate::testing::simulation::plan::Plan;
 use crate::testing::simulation::queue::Queue;
 use crate::testing::simulation::random::Random;
+use crate::testing::simulation::stores::{StorageFactory, Stores};
 use crate::testing::simulation::trace::Trace;
 use crate::testing::simulation::world::World;
 use crate::testing::simulation::{Check, Report, SimulationConfig, Violation};
@@ -30,8 +31,6 @@ use crate::view::{ClusterSecret, Identity, Plugins, View};
 const PARTITIONS: u32 = 8;
 /// Virtual time after which a run is given up, in microseconds.
 const TIME_MAX_US: u64 = 3_600_000_000;
-
-type StorageFactory = dyn Fn(NodeId) -> Arc<dyn Storage> + Send + Sync;
 
 /// A simulated run, to be composed and then made.
 ///
@@ -97,8 +96,8 @@ impl Simulation {
         self
     }
 
-    /// Stores in what `factory` makes for each node, empty. The run injects errors and flips bits above it; a crash loses the process and
-    /// leaves the storage open.
+    /// Stores in what `factory` makes for each node, empty, and again for a node whose store is lost or put back as it once was. The run
+    /// injects errors and flips bits above it; a crash loses the process and leaves the storage open.
     #[must_use]
     pub fn with_storage(
         mut self,
@@ -136,7 +135,7 @@ impl Simulation {
             violations.push(Violation { check: Check::PagesAreInOrder, message });
         }
         let (reads_checked, writes_checked) = reads_and_writes(&world.history);
-        let failures: u64 = world.nodes.iter().map(|node| u64::from(node.disk.failures())).sum();
+        let failures: u64 = world.nodes.iter().map(|node| u64::from(node.disk_failures())).sum();
         Report {
             seed: self.seed,
             violations,
@@ -151,6 +150,7 @@ impl Simulation {
             faults_injected: world.fabric.faults + failures,
             message_faults: world.fabric.message_faults,
             bits_flipped: world.bits_flipped,
+            stores_replaced: world.stores.replaced,
             mean_key_gap_us: simulated_us * world.keys.len() as u64 / key_operations.max(1),
             mean_rtt_us: ROUND_TRIP_US,
             trace: world.fabric.trace.into_lines(),
@@ -200,6 +200,7 @@ impl Simulation {
             reads: Vec::new(),
             listed: Vec::new(),
             handed_on: Vec::new(),
+            restored_us: Vec::new(),
         });
         let mut world = World {
             history: History::new(history.collect()),
@@ -217,6 +218,7 @@ impl Simulation {
                 garbled: 0,
             },
             flips: vec![0; keys.len()],
+            stores: Stores::new(Arc::clone(&self.storage), nodes.len()),
             nodes,
             keys,
             cluster,

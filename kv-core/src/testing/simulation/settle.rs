@@ -53,6 +53,7 @@ impl World {
         self.fabric.plan.rates = Rates { commit_us_max: 1_000, ..Rates::default() };
         for node in &mut self.nodes {
             node.disk.fail(&self.fabric.plan.rates, 0);
+            node.disk.is_full(false);
             node.set_clock(0, 0);
             node.arm_crash(u64::MAX);
             if node.is_paused {
@@ -92,11 +93,19 @@ impl World {
             let mark = self.mark(node);
             let get =
                 Get { bucket: bucket.clone(), key: self.keys[key].key.clone(), options: options.clone() };
-            if let Some(AnswerBody::Get(Ok(answer))) = self.ask(node, RequestBody::Get(get)) {
-                let times = (start_us, self.fabric.now_us);
-                let replicas = self.keys[key].owners.len();
-                self.history.read(key, times, self.span(mark), replicas, true, &answer.values);
-                return Some(answer);
+            match self.ask(node, RequestBody::Get(get)) {
+                Some(AnswerBody::Get(Ok(answer))) => {
+                    let times = (start_us, self.fabric.now_us);
+                    let replicas = self.keys[key].owners.len();
+                    self.history.read(key, times, self.span(mark), replicas, true, &answer.values);
+                    return Some(answer);
+                }
+                other => {
+                    let now_us = self.fabric.now_us;
+                    self.fabric.trace.line(now_us, || {
+                        format!("reading key {key} from all through node {node}: {other:?}")
+                    });
+                }
             }
             self.wait(REPAIR_US);
         }

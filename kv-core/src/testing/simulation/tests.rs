@@ -26,7 +26,12 @@ fn faults_happen() {
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     assert!(sum(|report| report.faults_injected) * 1_000_000 > sum(|report| report.simulated_us));
     assert!(sum(|report| report.message_faults) > 0 && sum(|report| report.bits_flipped) > 0);
-    assert!(sum(|report| report.mean_key_gap_us) < sum(|report| report.mean_rtt_us));
+    assert!(sum(|report| report.stores_replaced) > 0);
+    // Some have many keys, on purpose.
+    let close = reports.iter().filter(|report| report.mean_key_gap_us < 2 * report.mean_rtt_us);
+    let gaps: Vec<u64> = close.map(|report| report.mean_key_gap_us).collect();
+    assert!(gaps.len() > reports.len() / 2);
+    assert!(gaps.iter().sum::<u64>() < gaps.len() as u64 * reports[0].mean_rtt_us);
     assert!(sum(|report| report.operations_succeeded) > sum(|report| report.operations) / 2);
 }
 

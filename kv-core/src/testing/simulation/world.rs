@@ -7,6 +7,7 @@ use crate::testing::simulation::happening::{Happening, Ticket};
 use crate::testing::simulation::history::{Basis, ClockSpan, History, Listed, WriteOutcome, Written};
 use crate::testing::simulation::keys::SimulatedKey;
 use crate::testing::simulation::node::SimulatedNode;
+use crate::testing::simulation::stores::Stores;
 use crate::wire::{AnswerBody, Request, RequestBody};
 
 /// A whole cluster with its clients.
@@ -23,6 +24,7 @@ pub(super) struct World {
     /// Operations on single keys, and when the last began.
     pub(super) key_operations: u64,
     pub(super) bits_flipped: u64,
+    pub(super) stores: Stores,
     /// Keys that scans showed out of order, twice, or outside of the page.
     pub(super) strays: u64,
     /// Flips per key, since each may cost an actor.
@@ -68,6 +70,7 @@ impl World {
             Happening::NodeGoesOn(node) => self.nodes[node].go_on(&mut self.fabric),
             Happening::Fault => self.inject(),
             Happening::Flip(node, key) => self.flip_written(node, &key),
+            Happening::DiskHasSpace(node) => self.nodes[node].disk.is_full(false),
             Happening::Heals(number) => {
                 if self.fabric.network.heal(number) {
                     self.fabric.trace.line(self.fabric.now_us, || "the network is whole".into());

@@ -54,10 +54,15 @@ impl Pasts {
                     possible.union(&self.possible[seen]);
                 }
             }
+            // What is named may no longer name what it replaced itself: pasts go with epochs.
             Replaces::Overwrite(Some(writes)) => {
                 for named in writes.iter().filter_map(|write| key.place(*write)) {
                     certain.insert(named);
                     possible.insert(named);
+                    if named < place {
+                        certain.union(&self.certain[named]);
+                        possible.union(&self.possible[named]);
+                    }
                 }
             }
             // Where stamps decide, an overwrite reads nothing.

@@ -100,6 +100,11 @@ impl Story {
         self
     }
 
+    fn later(mut self, time_us: u64) -> Self {
+        self.now += time_us;
+        self
+    }
+
     fn get_by(mut self, owners: usize, shown: Option<&[WriteId]>, last: bool) -> Self {
         let value = |write: &WriteId| Value { write: Some(*write), dot: format!("dot {write}") };
         self.events.push(Event::Get(Get {
@@ -216,6 +221,12 @@ fn an_overwrite_replaces_what_was_acknowledged_before() {
     let mut with_stand_in = over(2, &[]);
     with_stand_in.put.owners_read = 1;
     story().put(blind(1)).put(with_stand_in).last(&[1, 2]).passes();
+    // A delete of long ago has left the stores, and what it replaced with it.
+    let deleted = || story().put(blind(1)).put(over(2, &[1]).deletes());
+    deleted().later(5_000_000).put(over(3, &[])).last(&[3]).passes();
+    deleted().put(over(3, &[])).last(&[3]).breaks(Rule::OverwritesAreRegular);
+    // What it names has replaced the rest, although it no longer says so: its own past has gone with epochs.
+    story().put(blind(1)).put(over(2, &[1])).put(over(3, &[2])).last(&[3]).passes();
 }
 
 #[test]

@@ -69,6 +69,11 @@ impl Pasts {
                             certain.insert(other);
                         }
                         possible.insert(other);
+                        // What is named may no longer name what it replaced itself: pasts go with epochs.
+                        if other < place {
+                            certain.union(&self.certain[other]);
+                            possible.union(&self.possible[other]);
+                        }
                     }
                 }
             }

@@ -21,7 +21,7 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
             violations.push(Violation { check, message });
         };
         // In the end everything was delivered that others had kept for owners.
-        let due = due(key, pasts, (read.start_us, read.r), read.is_final);
+        let due = due(key, pasts, (read.start_us, read.end_us, read.r), read.is_final);
         if let Some(write) = first_missing(key, pasts, read, &due) {
             let write = &key.writes[write];
             violated(format!(
@@ -43,7 +43,7 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
 /// replaced.
 pub(super) fn check_listed(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violation>) {
     for listed in &key.listed {
-        let due = due(key, pasts, (listed.start_us, listed.r), false);
+        let due = due(key, pasts, (listed.start_us, listed.end_us, listed.r), false);
         let may_be_there = key.writes.iter().enumerate().any(|(place, write)| {
             !write.is_delete()
                 && write.lifetime().is_none_or(|lifetime| lifetime.at_ms > listed.clock.from_ms)
@@ -64,11 +64,12 @@ pub(super) fn check_listed(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec
 }
 
 /// The writes, deletes included, that were acknowledged before the read began, by so many that the read meets one of them.
-fn due(key: &KeyHistory, pasts: &Pasts, (start_us, r): (u64, usize), is_final: bool) -> Set {
+fn due(key: &KeyHistory, pasts: &Pasts, (start_us, end_us, r): (u64, u64, usize), is_final: bool) -> Set {
     let mut due = pasts.empty();
     for (place, write) in key.writes.iter().enumerate() {
         let acknowledged = matches!(write.outcome, WriteOutcome::Applied(..));
-        if acknowledged && write.end_us < start_us && (is_final || r + write.w > key.replicas) {
+        let is_met = r + write.w > key.replicas && !key.is_forgotten(write, end_us);
+        if acknowledged && write.end_us < start_us && (is_final || is_met) {
             due.insert(place);
         }
     }

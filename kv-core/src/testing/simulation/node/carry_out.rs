@@ -68,10 +68,9 @@ impl SimulatedNode {
                     self.feed(Event::Copies(page), &mut more, fabric);
                 }
                 Effect::ReadTrees(step, ids) => {
-                    let Some(Partitions { trees, epochs }) = self.partitions() else { return };
-                    let standings = ids.iter().map(|id| epochs.standing(*id));
-                    let trees = trees.trees(&ids).into_iter().zip(standings).collect();
-                    self.feed(Event::Trees(step, trees), &mut more, fabric);
+                    let Some(partitions) = self.partitions() else { return };
+                    let ours = partitions.ours(&ids);
+                    self.feed(Event::Trees(step, ours), &mut more, fabric);
                 }
                 Effect::ReadToClear(step) => {
                     let Some(Partitions { epochs, .. }) = self.partitions() else { return };
