@@ -10,7 +10,7 @@ use kv_core::command::{Get, Put, PutResult, Replace};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::key::Key;
 use kv_core::transport::CallError;
-use kv_core::wire::{AnswerBody, RequestBody};
+use kv_core::wire::{AnswerBody, Join, RequestBody};
 use kv_net::Client;
 use kv_net::transport::{ClientTransport, TarpcClient, TarpcOptions};
 use kv_tests::cluster::{Cluster, Direct};
@@ -217,7 +217,12 @@ async fn a_client_may_not_ask_what_is_for_peers() {
             RequestBody::Read(Vec::new()),
             RequestBody::Write(Vec::new()),
             RequestBody::MergeBuckets(info.buckets.clone()),
-            RequestBody::Join(Box::new(info.layout.unwrap()), [0; 16], info.buckets),
+            RequestBody::Join(Box::new(Join {
+                layout: info.layout.unwrap(),
+                secret: [0; 16],
+                table: info.buckets,
+                is_late: false,
+            })),
         ];
         for verb in verbs {
             let error = refused(node.cluster.direct(0).ask_as(cluster, verb.clone()).await.unwrap());

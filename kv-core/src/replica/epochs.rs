@@ -3,14 +3,14 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ids::{Epoch, NodeId};
+use crate::ids::{Epoch, NodeId, PartitionId};
 use crate::mutants::{self, Mutant};
 use crate::record::RecoveringMark;
 use crate::replica::epochs::stored::put;
 use crate::storage::Batch;
 use crate::tree::{LEAVES, LeafId, TreeId};
 use crate::view::View;
-use crate::wire::{ClearItem, Standing};
+use crate::wire::{ClearItem, EpochStatus, Standing};
 
 pub(super) use stored::{load, put_replacement};
 
@@ -98,19 +98,6 @@ pub(super) struct EpochChanges {
     stored: Vec<TreeId>,
 }
 
-/// How the partitions of a store are getting on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EpochFigures {
-    /// The lowest epoch of any partition.
-    pub lowest: Epoch,
-    /// The highest.
-    pub highest: Epoch,
-    /// Partitions of buckets that lack what they once had.
-    pub recovering: u64,
-    /// Partitions of buckets that hold something deleted or expiring.
-    pub ageing: u64,
-}
-
 impl Default for Epochs {
     /// Those of a store that begins with its cluster.
     fn default() -> Self {
@@ -172,6 +159,11 @@ impl Epochs {
         let standing = self.standing(tree);
         let inner = self.lock();
         Begun { standing, anew: inner.states.get(&tree).map_or(0, |state| state.anew) }
+    }
+
+    /// The store took the place of one that was lost: nothing in it is complete. To be said before anything is stored in it.
+    pub fn is_replacement(&self) {
+        self.lock().first = Stored::of_replacement();
     }
 
     /// Something that a recovering replica held is damaged: it is missing with the rest, and those have to be asked again who were asked before.
@@ -393,17 +385,26 @@ impl Epochs {
         self.lock().state(tree).stored.epoch = epoch;
     }
 
-    /// How the partitions are getting on.
-    pub fn figures(&self) -> EpochFigures {
+    /// How the partitions are getting on of which the node of `view` is an owner.
+    pub fn figures(&self, view: &View) -> EpochStatus {
+        let partitioning = view.layout.partitioning();
         let inner = self.lock();
-        let epochs = || inner.states.values().map(|state| state.stored.epoch);
-        let count = |of: fn(&State) -> bool| inner.states.values().filter(|state| of(state)).count() as u64;
-        EpochFigures {
-            lowest: epochs().min().unwrap_or(inner.first.epoch),
-            highest: epochs().max().unwrap_or(inner.first.epoch),
-            recovering: count(|state| state.stored.recovering.is_some()),
-            ageing: count(|state| state.stored.ages),
+        let mut status = EpochStatus::default();
+        for bucket in view.table().buckets().filter_map(|(_, id, _)| view.bucket_by_id(id)) {
+            for partition in (0..partitioning.count()).map(PartitionId) {
+                if !view.owners(bucket, partitioning.first_token(partition)).contains(&view.node()) {
+                    continue;
+                }
+                let stored = inner.stored(TreeId { bucket: bucket.id, partition });
+                let is_first = status.partitions == 0;
+                status.partitions += 1;
+                status.lowest = if is_first { stored.epoch } else { status.lowest.min(stored.epoch) };
+                status.highest = status.highest.max(stored.epoch);
+                status.recovering += u64::from(stored.recovering.is_some());
+                status.ageing += u64::from(stored.ages);
+            }
         }
+        status
     }
 }
 

@@ -19,7 +19,7 @@ mod trees;
 
 pub use apply::{Applied, Finished, apply};
 pub use copies::{CopiesPage, StandInCopy, read_copies};
-pub use epochs::{Begun, EpochFigures, Epochs, Meeting};
+pub use epochs::{Begun, Epochs, Meeting};
 pub use ledger::{CopyFigures, Ledger, Ours, Partitions, StandIns};
 pub use leftover::leftover;
 pub use meta::{Meta, StoreIdentity, mark_replacement, open_store, store_layout, store_table};

@@ -5,7 +5,7 @@ use crate::bucket::{BucketProperties, BucketTable};
 use crate::causality::Stamp;
 use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use crate::error::Error;
-use crate::ids::{ClusterId, Incarnation, NodeId, TraceId};
+use crate::ids::{ClusterId, Epoch, Incarnation, NodeId, TraceId};
 use crate::layout::Layout;
 use crate::membership::Liveness;
 use crate::storage::StorageStats;
@@ -52,8 +52,8 @@ pub enum RequestBody {
     Forward(Forward),
     /// Takes in a bucket table and answers with the merged one.
     MergeBuckets(BucketTable),
-    /// Makes a node that has no cluster a member of this one: layout and the cluster's secret.
-    Join(Box<Layout>, [u8; 16], BucketTable),
+    /// Makes a node that has no cluster a member of this one.
+    Join(Box<Join>),
     /// Reads a key for a client.
     Get(Get),
     /// Writes a key for a client.
@@ -84,6 +84,20 @@ pub enum RequestBody {
     Clear(#[serde(deserialize_with = "crate::codec::list")] Vec<ClearItem>),
     /// Compares what is held of partitions; for peers.
     Compare(#[serde(deserialize_with = "crate::codec::list")] Vec<CompareItem>),
+}
+
+/// What a node needs to become a member of a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    /// The layout.
+    pub layout: Layout,
+    /// The cluster's secret.
+    pub secret: [u8; 16],
+    /// The buckets.
+    pub table: BucketTable,
+    /// Whether the cluster was there before: the node may have been a member and have lost its store, so it lacks what others may have until it has met
+    /// them.
+    pub is_late: bool,
 }
 
 /// A change of the bucket table.
@@ -218,6 +232,23 @@ pub struct NodeStatus {
     pub peers: Vec<PeerStatus>,
     /// How it compares what it holds with them.
     pub repair: RepairStatus,
+    /// How the partitions are getting on of which it is an owner.
+    pub epochs: EpochStatus,
+}
+
+/// How the partitions of buckets are getting on of which a node is an owner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochStatus {
+    /// How many there are.
+    pub partitions: u64,
+    /// The lowest epoch of any.
+    pub lowest: Epoch,
+    /// The highest.
+    pub highest: Epoch,
+    /// Those that lack what the node once had or is to have, and so do not count in reads.
+    pub recovering: u64,
+    /// Those that hold something deleted or expiring, which goes when epochs have gone by.
+    pub ageing: u64,
 }
 
 /// How anti-entropy of one node is getting on.

@@ -8,7 +8,9 @@ use kv_core::limits::Limits;
 use kv_core::record::{Draft, EncodedRecord, Provenance, Record, Version};
 use kv_core::storage::Durability;
 use kv_core::transport::Sender;
-use kv_core::wire::{AnswerBody, Forward, Header, ReadItem, Request, RequestBody, WriteAnswer, WriteItem};
+use kv_core::wire::{
+    AnswerBody, Forward, Header, Join, ReadItem, Request, RequestBody, WriteAnswer, WriteItem,
+};
 
 use crate::cluster::{Cluster, Link, SECRET, key};
 use crate::puts::{blind, not_applied};
@@ -66,7 +68,12 @@ fn peer_bodies(cluster: &Cluster, key: &Key) -> Vec<RequestBody> {
         RequestBody::Write(vec![write(key, BucketId::DEFAULT)]),
         RequestBody::Forward(forward),
         RequestBody::MergeBuckets(BucketTable::default()),
-        RequestBody::Join(Box::new(layout), SECRET, BucketTable::default()),
+        RequestBody::Join(Box::new(Join {
+            layout,
+            secret: SECRET,
+            table: BucketTable::default(),
+            is_late: false,
+        })),
     ]
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn what_is_deleted_leaves_the_stores_after_a_few_epochs() {
         let gone = |node: &NodeId| cluster.held(*node, &key) == Ok(None);
         if cluster.nodes.keys().all(gone) {
             assert!(epoch(&cluster, NodeId(1), &key) >= since.plus(4), "not before");
-            assert_eq!(cluster.epochs(NodeId(1)).figures().ageing, 0);
+            assert_eq!(cluster.epochs(NodeId(1)).figures(&cluster.nodes[&NodeId(1)].view).ageing, 0);
             return;
         }
     }

@@ -104,6 +104,31 @@ metrics! {
     "kv_peer_latency_seconds" Gauge ["peer"] "How long the peer's answers to reads and writes take, smoothed; missing before the first.",
         peer_latencies;
 
+    "kv_repair_rounds_total" Counter [] "Rounds that are over in which this node compared what it holds with every other owner.",
+        |from, to| to.one(from.node.repair.rounds_ended);
+    "kv_repair_exchanges_total" Counter ["outcome"] "Partitions of buckets that this node compared with another owner: same, if they were the same or were made so; failed, if that could not be done at the time.",
+        |from, to| {
+            to.add([&"same"], from.node.repair.exchanges);
+            to.add([&"failed"], from.node.repair.failures);
+        };
+    "kv_repair_keys_total" Counter ["outcome"] "Keys in which owners differed: repaired, or failed if that could not be done at the time.",
+        |from, to| {
+            to.add([&"repaired"], from.node.repair.keys_repaired);
+            to.add([&"failed"], from.node.repair.keys_failed);
+        };
+    "kv_repair_oldest_exchange_seconds" Gauge [] "Since the last exchange of that partition and peer for which it is longest ago.",
+        |from, to| to.one(from.node.repair.oldest_ms as f64 / 1e3);
+    "kv_partitions" Gauge ["state"] "Partitions of buckets of which this node is an owner: all; recovering, which lack something and do not count in reads; ageing, which hold something deleted or expiring that goes when epochs have gone by.",
+        |from, to| {
+            to.add([&"all"], from.node.epochs.partitions);
+            to.add([&"recovering"], from.node.epochs.recovering);
+            to.add([&"ageing"], from.node.epochs.ageing);
+        };
+    "kv_epoch_lowest" Gauge [] "The lowest epoch of any of those partitions.",
+        |from, to| to.one(from.node.epochs.lowest.0);
+    "kv_epoch_highest" Gauge [] "The highest.",
+        |from, to| to.one(from.node.epochs.highest.0);
+
     "kv_stand_in_copies" Gauge ["owner"] "Copies that this node keeps because their owner was absent.",
         |from, to| stand_ins(from, to, |kept| kept.copies);
     "kv_stand_in_bytes" Gauge ["owner"] "Their bytes in the store, of limits.stand_in_bytes_max.",

@@ -6,10 +6,11 @@ use kv_core::bucket::BucketTable;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{BucketId, ClusterId, NodeId, TraceId};
 use kv_core::layout::{Layout, LayoutDraft, Partitioning};
-use kv_core::replica::{Meta, Mutation, StoreIdentity};
+use kv_core::machine::Event;
+use kv_core::replica::{Meta, Mutation, StoreIdentity, mark_replacement};
 use kv_core::transport::Sender;
 use kv_core::view::{ClusterSecret, Identity, View};
-use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, RequestBody, WriteAnswer};
+use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, Join, RequestBody, WriteAnswer};
 use tokio::sync::oneshot;
 
 use crate::node::live::Live;
@@ -30,9 +31,7 @@ impl Shared {
             RequestBody::Join(..) if sender == Sender::Client => {
                 Err(Error::new(ErrorKind::NotPermitted, "only a member may ask a node to join"))
             }
-            RequestBody::Join(layout, secret, table) => {
-                self.join(*layout, ClusterSecret(secret), table).await
-            }
+            RequestBody::Join(join) => self.join(*join).await,
             RequestBody::MergeBuckets(table) => self.merge_table(&table).await.map(AnswerBody::Buckets),
             RequestBody::ChangeBucket(change) => self.change_bucket(change).await,
             _ => Err(Error::new(ErrorKind::InvalidFrame, "the request cannot be made here")),
@@ -50,31 +49,35 @@ impl Shared {
         }
     }
 
-    /// Makes version 1 of the layout, has every other member join, and joins itself last: whoever is asked again goes on where this stopped.
+    /// Makes version 1 of the layout, has every other member join, and joins itself last: whoever is asked again goes on where this stopped. Where the
+    /// cluster is there already, those who join it now may have been members that lost their stores.
     async fn init(self: &Arc<Self>) -> Result<AnswerBody, Error> {
         let administration = self.administration.lock().await;
-        let (layout, secret, table) = match self.live.load_full() {
-            Some(live) => {
-                let secret = live.view.identity.secret.clone();
-                ((*live.view.layout).clone(), secret, (**live.view.table()).clone())
-            }
+        let join = match self.live.load_full() {
+            Some(live) => Join {
+                layout: (*live.view.layout).clone(),
+                secret: live.view.identity.secret.0,
+                table: (**live.view.table()).clone(),
+                is_late: true,
+            },
             None => self.first_layout()?,
         };
+        let layout = &join.layout;
         let others = layout.members().iter().filter(|member| member.id != self.config.node);
         for member in others {
             self.addresses.set(member.id, member.address.as_str());
-            let join = RequestBody::Join(Box::new(layout.clone()), secret.0, table.clone());
-            self.ask_to_join(member.id, layout.cluster(), join).await.map_err(|error| {
+            let body = RequestBody::Join(Box::new(join.clone()));
+            self.ask_to_join(member.id, layout.cluster(), body).await.map_err(|error| {
                 let message = format!("node {} at {} does not join: {error}", member.id, member.address);
                 Error::new(error.kind(), format!("{message}; mend that and run kv cluster init again"))
             })?;
         }
         drop(administration);
-        self.join(layout, secret, table).await?;
+        self.join(join).await?;
         Ok(AnswerBody::Cluster(Box::new(self.cluster_info())))
     }
 
-    fn first_layout(&self) -> Result<(Layout, ClusterSecret, BucketTable), Error> {
+    fn first_layout(&self) -> Result<Join, Error> {
         let config = &self.config;
         if !config.members.iter().any(|member| member.id == config.node) {
             let message = "the members in this node's configuration do not name the node itself";
@@ -91,7 +94,7 @@ impl Shared {
             tracing::warn!(%constraint, "the layout cannot have everything");
         }
         let table = BucketTable::first(config.replicas, config.durability);
-        Ok((layout, ClusterSecret(rand::random()), table))
+        Ok(Join { layout, secret: rand::random(), table, is_late: false })
     }
 
     async fn ask_to_join(
@@ -121,19 +124,16 @@ impl Shared {
     }
 
     /// Makes this node a member of a cluster, for good.
-    async fn join(
-        self: &Arc<Self>,
-        layout: Layout,
-        secret: ClusterSecret,
-        table: BucketTable,
-    ) -> Result<AnswerBody, Error> {
+    async fn join(self: &Arc<Self>, join: Join) -> Result<AnswerBody, Error> {
+        let Join { layout, secret, table, is_late } = join;
         // Two members that make a layout at the same time must not each wait for the other and then join it.
         let Ok(_administration) = self.administration.try_lock() else {
             let message = "this node is being administered at this moment: run kv cluster init again";
             return Err(Error::new(ErrorKind::Overloaded, message));
         };
         layout.check()?;
-        let identity = Identity { cluster: layout.cluster(), secret, node: self.config.node };
+        let identity =
+            Identity { cluster: layout.cluster(), secret: ClusterSecret(secret), node: self.config.node };
         if let Some(live) = self.live.load_full() {
             let same = live.view.identity == identity && *live.view.layout == layout;
             return if same {
@@ -156,11 +156,26 @@ impl Shared {
             self.config.limits.clone(),
         )?;
         let store = self.config.store.clone();
-        let stored =
-            tokio::task::spawn_blocking(move || StoreIdentity::write(&*store, &identity, &layout, &table))
-                .await;
-        stored.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
+        let stored = tokio::task::spawn_blocking(move || {
+            if is_late {
+                // First: a store with an identity and without the mark would vote.
+                mark_replacement(&*store)?;
+            }
+            StoreIdentity::write(&*store, &identity, &layout, &table)
+        });
+        stored.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
+        if is_late {
+            self.partitions.epochs.is_replacement();
+        }
         self.install(view);
+        if is_late && let Some(live) = self.live.load_full() {
+            tracing::info!(
+                "this node has what the others have, and votes, once it has compared itself with them"
+            );
+            // Nobody waits for the answer.
+            let (waiter, _) = oneshot::channel();
+            self.drive(&live, Event::Repair(Ticket::Frame(waiter)));
+        }
         Ok(AnswerBody::Done)
     }
 

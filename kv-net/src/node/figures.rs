@@ -6,6 +6,7 @@ use kv_core::ids::NodeId;
 use kv_core::machine::{Health, MachineStats};
 use kv_core::replica::CopyFigures;
 use kv_core::storage::StorageStats;
+use kv_core::wire::{EpochStatus, RepairStatus};
 
 use crate::node::commits::CommitFigures;
 use crate::node::local_gets::LocalGetFigures;
@@ -47,14 +48,19 @@ pub struct NodeFigures {
     pub health: Health,
     /// What is kept for owners that were absent.
     pub stand_ins: Vec<(NodeId, CopyFigures)>,
+    /// How it compares what it holds with them.
+    pub repair: RepairStatus,
+    /// How the partitions are getting on of which it is an owner.
+    pub epochs: EpochStatus,
 }
 
 impl Shared {
     pub(super) fn figures(&self, ready: bool) -> NodeFigures {
         let live = self.live.load_full();
-        let (operations, machine, health) = {
+        let (operations, machine, health, repair) = {
             let machine = self.machine.lock();
-            (machine.waiting() as u64, machine.stats().clone(), machine.health().clone())
+            let (stats, health) = (machine.stats().clone(), machine.health().clone());
+            (machine.waiting() as u64, stats, health, machine.repair_status())
         };
         let others = live.iter().flat_map(|live| live.view.layout.members()).map(|member| member.id);
         NodeFigures {
@@ -77,6 +83,10 @@ impl Shared {
                 .collect(),
             health,
             stand_ins: self.stand_ins.figures(),
+            repair,
+            epochs: live
+                .as_ref()
+                .map_or_else(Default::default, |live| self.partitions.epochs.figures(&live.view)),
         }
     }
 }

@@ -54,6 +54,9 @@ impl Shared {
                 .map(|peer| self.peer_status(peer, &health, &copies))
                 .collect(),
             repair,
+            epochs: live
+                .as_ref()
+                .map_or_else(Default::default, |live| self.partitions.epochs.figures(&live.view)),
         }
     }
 

@@ -13,16 +13,17 @@ use crate::exit::Exit;
 pub(super) enum Command {
     /// Make a cluster of the members in the configuration of the node that --server names
     Init {
-        /// Let members in that have no data although the cluster is there already: only such as never had any
+        /// Let members in that have no data although the cluster is there already, because their disk was replaced: they get what the others
+        /// have before they count in reads
         #[arg(long)]
-        join_empty: bool,
+        replace: bool,
     },
 }
 
 pub(super) async fn run(command: &Command, session: &Session, output: &mut Output) -> Result<Exit, Failure> {
     match command {
-        Command::Init { join_empty } => {
-            if !join_empty {
+        Command::Init { replace } => {
+            if !replace {
                 refuse_empty_members(session).await?;
             }
             init(session, output).await
@@ -30,7 +31,7 @@ pub(super) async fn run(command: &Command, session: &Session, output: &mut Outpu
     }
 }
 
-/// A member of a cluster that is there already, and that has no data, may have lost it: then what it acknowledged is missing.
+/// A member of a cluster that is there already, and that has no data, may have lost it, or its volume is not mounted.
 async fn refuse_empty_members(session: &Session) -> Result<(), Failure> {
     let Ok(status) = session.client.status(session.first_server()).await else { return Ok(()) };
     if status.cluster.is_none() {
@@ -43,8 +44,8 @@ async fn refuse_empty_members(session: &Session) -> Result<(), Failure> {
             && status.cluster.is_none()
         {
             return Err(Failure::Invalid(format!(
-                "the cluster is there already, and node {} at {} has no data. If it ever had, what it acknowledged is missing now, and \
-                 letting it in hides that: see \"A node whose data is lost\" in docs/operations.md. If it never had, say --join-empty",
+                "the cluster is there already, and node {} at {} has no data. If it should have, see that its volume is mounted and start it \
+                 again. If its data is lost, or it never had any, say --replace: it gets what the others have",
                 member.id, member.address
             )));
         }

@@ -140,6 +140,15 @@ fn text(layout: Option<&Layout>, reports: &[Report]) -> String {
                         status.node, peer.node
                     ));
                 }
+                if status.epochs.recovering > 0 {
+                    let (lacking, all) = (status.epochs.recovering, status.epochs.partitions);
+                    notes.push(format!(
+                        "node {}: lacks data in {} of {} partitions, which do not count in reads until it has compared them with the others",
+                        status.node,
+                        format_count(lacking),
+                        format_count(all)
+                    ));
+                }
                 if !status.trouble.is_empty() {
                     notes.push(format!("node {}: {}", status.node, status.trouble));
                 }

@@ -1,6 +1,7 @@
 //! A node by itself.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{Node, free_address, run, server, until};
@@ -133,20 +134,54 @@ fn the_configuration_can_be_checked_and_printed() {
     assert!(bad.err.contains("kv.toml:3: log.format: 'xml' is not one of text, json"), "{bad:?}");
 }
 
+/// Names for members that have to be known before they start: `ID=ADDRESS`.
+fn three_members() -> Vec<String> {
+    (1..=3).map(|id| format!("{id}={}", free_address())).collect()
+}
+
+/// Starts one of these members, over `data-ID` in `parent`.
+fn start_member(parent: &Path, members: &[String], id: usize) -> Node {
+    let address = members[id - 1].split_once('=').unwrap().1;
+    let node = id.to_string();
+    let mut arguments = vec!["--node", &node, "--listen", address];
+    arguments.extend(members.iter().flat_map(|member| ["--member", member.as_str()]));
+    Node::start(&parent.join(format!("data-{id}")), &arguments)
+}
+
+#[test]
+fn a_node_that_lost_its_data_gets_what_the_others_have_before_it_counts() {
+    let parent = tempfile::tempdir().unwrap();
+    let members = three_members();
+    let mut nodes: Vec<Node> = (1..=3).map(|id| start_member(parent.path(), &members, id)).collect();
+    nodes[0].kv(&["cluster", "init"]).with_code(0);
+    for number in 0..30 {
+        nodes[0].kv(&["put", &format!("key {number}"), "v", "--w", "all"]).with_code(0);
+    }
+    nodes.pop().unwrap().stop().with_code(0);
+    std::fs::remove_dir_all(parent.path().join("data-3")).unwrap();
+    nodes.push(start_member(parent.path(), &members, 3));
+    let refused = nodes[0].kv(&["cluster", "init"]).with_code(2);
+    assert!(refused.err.contains("node 3") && refused.err.contains("--replace"), "{refused:?}");
+    nodes[1].kv(&["cluster", "init", "--replace"]).with_code(0);
+    let lacking = || nodes[0].kv(&["status", "--json"]).json()["members"][2]["status"]["epochs"].clone();
+    until("all to be there again", || lacking()["recovering"] == 0 && lacking()["partitions"] != 0);
+    for number in 0..30 {
+        let get = ["get", &format!("key {number}"), "--r", "all"];
+        assert_eq!(nodes[2].kv(&get).with_code(0).out, "v");
+    }
+    let verified = nodes[0].kv(&["verify", "--json"]).with_code(0).json();
+    assert_eq!(verified["members"][2]["records"], 30, "{verified}");
+    // It keeps its place: nothing is lacking after the next start either.
+    nodes.pop().unwrap().stop().with_code(0);
+    nodes.push(start_member(parent.path(), &members, 3));
+    assert_eq!(nodes[2].kv(&["get", "key 7", "--r", "all"]).with_code(0).out, "v");
+}
+
 #[test]
 fn three_nodes_of_static_members_make_a_cluster() {
     let parent = tempfile::tempdir().unwrap();
-    // The members have to be known before the nodes start.
-    let members: Vec<String> = (1..=3).map(|id| format!("{id}={}", free_address())).collect();
-    let nodes: Vec<Node> = (1..=3)
-        .map(|id: usize| {
-            let address = members[id - 1].split_once('=').unwrap().1;
-            let node = id.to_string();
-            let mut arguments = vec!["--node", &node, "--listen", address];
-            arguments.extend(members.iter().flat_map(|member| ["--member", member.as_str()]));
-            Node::start(&parent.path().join(format!("data-{id}")), &arguments)
-        })
-        .collect();
+    let members = three_members();
+    let nodes: Vec<Node> = (1..=3).map(|id| start_member(parent.path(), &members, id)).collect();
     nodes[1].kv(&["cluster", "init"]).with_code(0);
     nodes[0].kv(&["put", "k", "v", "--w", "all"]).with_code(0);
     until("all ready", || nodes.iter().all(|node| node.http("/ready").starts_with("HTTP/1.1 200")));

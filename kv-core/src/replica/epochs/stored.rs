@@ -60,7 +60,7 @@ impl Stored {
         }
     }
 
-    fn of_replacement() -> Self {
+    pub(super) fn of_replacement() -> Self {
         let recovering = Some(RecoveringMark::new(0));
         Stored { epoch: Epoch::FIRST, asked: Epoch::NONE, cleared: Epoch::NONE, recovering, ages: true }
     }

@@ -51,14 +51,14 @@ impl World {
             if self
                 .nodes
                 .iter()
-                .all(|node| node.partitions().is_some_and(|of| of.epochs.figures().ageing == 0))
+                .all(|node| node.partitions().is_some_and(|of| of.epochs.figures(&node.view).ageing == 0))
             {
                 break;
             }
             self.wait(period_us);
         }
         for node in &self.nodes {
-            let figures = node.partitions().map(|partitions| partitions.epochs.figures());
+            let figures = node.partitions().map(|partitions| partitions.epochs.figures(&node.view));
             for key in 0..self.keys.len() {
                 let dead = |cell: Option<CellView<'_>>| {
                     let record = cell?.decode_record().ok()?;

@@ -120,7 +120,8 @@ impl SimulatedNode {
 
     /// Whether so many epochs have gone by that something that was deleted or replaced may be gone.
     pub(super) fn has_reaped(&self) -> bool {
-        self.partitions().is_none_or(|partitions| partitions.epochs.figures().highest > Epoch::FIRST.plus(2))
+        self.partitions()
+            .is_none_or(|partitions| partitions.epochs.figures(&self.view).highest > Epoch::FIRST.plus(2))
     }
 
     /// What the process knows of its partitions, if one runs.

@@ -21,7 +21,7 @@ use crate::key::Key;
 use crate::record::{Draft, WriteId};
 use crate::storage::Durability;
 use crate::wire::{
-    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, RangeAnswer, RangeEntry,
+    Answer, AnswerBody, BucketChange, Forward, ForwardAnswer, Header, Heal, Join, RangeAnswer, RangeEntry,
     RangeItem, RangePage, RangeState, ReadAnswer, ReadItem, Request, RequestBody, Source, WriteAnswer,
     WriteItem, decode_answer, decode_request, encode_answer, encode_request,
 };
@@ -286,8 +286,10 @@ fn request() -> impl Strategy<Value = RequestBody> {
         vec(write_item(), 0..5).prop_map(RequestBody::Write),
         forward().prop_map(RequestBody::Forward),
         Just(RequestBody::MergeBuckets(samples::table())),
-        any::<[u8; 16]>()
-            .prop_map(|secret| { RequestBody::Join(Box::new(samples::layout()), secret, samples::table()) }),
+        (any::<[u8; 16]>(), any::<bool>()).prop_map(|(secret, is_late)| {
+            let (layout, table) = (samples::layout(), samples::table());
+            RequestBody::Join(Box::new(Join { layout, secret, table, is_late }))
+        }),
         (".{0,9}", key(), read_options()).prop_map(|(bucket, key, options)| RequestBody::Get(Get {
             bucket,
             key,

@@ -11,7 +11,7 @@ use crate::command::{
     WriteOptions,
 };
 use crate::error::{Cause, Error, ErrorKind, QuorumShortfall};
-use crate::ids::{BucketId, ClusterId, Incarnation, NodeId, PartitionId, Token, TraceId};
+use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, Token, TraceId};
 use crate::key::Key;
 use crate::layout::{Layout, LayoutDraft, Member, Partitioning, Placement};
 use crate::limits::Limits;
@@ -21,8 +21,8 @@ use crate::record::WriteId;
 use crate::replication::{PlacementAnswer, PlacementRequest, ReplicationStrategy};
 use crate::storage::{Durability, StorageStats};
 use crate::wire::{
-    AnswerBody, BucketChange, ClusterInfo, Forward, ForwardAnswer, Header, Heal, NodeStatus, PeerStatus,
-    RangeAnswer, ReadAnswer, ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
+    AnswerBody, BucketChange, ClusterInfo, EpochStatus, Forward, ForwardAnswer, Header, Heal, Join,
+    NodeStatus, PeerStatus, RangeAnswer, ReadAnswer, ReadItem, RequestBody, Source, WriteAnswer, WriteItem,
 };
 
 macro_rules! variants {
@@ -303,7 +303,12 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::Write(write_items()),
         RequestBody::Forward(forward()),
         RequestBody::MergeBuckets(table()),
-        RequestBody::Join(Box::new(layout()), *b"0123456789abcdef", BucketTable::default()),
+        RequestBody::Join(Box::new(Join {
+            layout: layout(),
+            secret: *b"0123456789abcdef",
+            table: BucketTable::default(),
+            is_late: true,
+        })),
         RequestBody::Get(Get { bucket: "default".into(), key: key("k"), options: read_options(None) }),
         RequestBody::Put(Put::delete("redis", key("k"))),
         RequestBody::GetMany(GetMany {
@@ -498,6 +503,13 @@ pub(super) fn status() -> NodeStatus {
         clock_distance_ms: 12,
         counters: vec![("gets_answered".into(), 7)],
         peers: vec![peer(None, Liveness::Unheard), peer(Some(true), Liveness::Suspected)],
+        epochs: EpochStatus {
+            partitions: 768,
+            lowest: Epoch(3),
+            highest: Epoch(5),
+            recovering: 2,
+            ageing: 9,
+        },
         repair: trees::repair_status(),
     }
 }
