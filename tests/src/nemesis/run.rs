@@ -174,7 +174,8 @@ pub async fn run(plan: &Plan, extent: &Extent) -> anyhow::Result<Outcome> {
     troubles.append(&mut world.ended);
     for (what, effect) in &world.effects {
         world.notes.insert(format!("{what}: {} of {}", effect.seen, effect.injected));
-        if effect.seen == 0 {
+        // A short run on a slow machine may be over before a fault shows.
+        if effect.seen == 0 && !extent.quick {
             troubles.push(format!("{what}: none of {}, so nothing was shown", effect.injected));
         }
     }

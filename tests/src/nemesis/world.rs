@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kv_core::bucket::{BucketProperties, Quorum, QuorumMode};
 use kv_core::wire::BucketChange;
@@ -16,6 +17,8 @@ use crate::nemesis::schedule::Fault;
 use crate::nemesis::tracer::Tracer;
 use crate::process::{PATIENCE, Surroundings, tail};
 
+/// In what time a node notices that its disk has failed.
+const NOTICED: Duration = Duration::from_millis(200);
 /// Clocks that are off by less need not be seen to be, in seconds.
 const HOUR: u64 = 3_600;
 
@@ -252,7 +255,7 @@ impl World {
                     tracer.detach().await;
                 }
                 // A node whose disk fails ends by itself; whoever looks after it starts it again.
-                let has_ended = self.cluster.pid(*node).is_none();
+                let has_ended = self.has_ended(*node).await;
                 self.effect("disks that failed and whose node ended", has_ended);
                 if has_ended {
                     self.start(&nodes)?;
@@ -312,6 +315,18 @@ impl World {
             self.end(number).await?;
         }
         Ok(())
+    }
+
+    /// Whether a node whose disk failed has ended, or is about to: then waits until it has.
+    async fn has_ended(&mut self, node: usize) -> bool {
+        // The last call that failed may not have been noticed yet.
+        tokio::time::sleep(NOTICED).await;
+        let is_well = self.cluster.status(node).await.is_ok_and(|status| status.trouble.is_empty());
+        let end = Instant::now() + PATIENCE;
+        while !is_well && self.cluster.pid(node).is_some() && Instant::now() < end {
+            tokio::time::sleep(NOTICED).await;
+        }
+        self.cluster.pid(node).is_none()
     }
 
     fn effect(&mut self, what: &'static str, is_seen: bool) {
