@@ -22,7 +22,7 @@ use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{BucketId, ClusterId, Incarnation, NodeId, TraceId};
 use kv_core::key::Key;
 use kv_core::record::{
-    Cell, CellView, EncodedRecord, OwnActor, Provenance, Record, RecoveringMark, Sinces, Version,
+    Cell, CellView, EncodedRecord, OwnActor, PastNames, Provenance, Record, RecoveringMark, Sinces, Version,
 };
 use kv_core::resolver::KeepSiblings;
 use kv_core::storage::Durability;
@@ -236,11 +236,18 @@ fn corpus() -> Result<Vec<Vec<u8>>, String> {
     mark.merged_with(NodeId(2), true);
     let own = OwnActor { actor: actor(1), counter: 3 };
     let cells = [
-        Cell { own: None, recovering: None, sinces: Sinces::default(), record: record.clone() },
+        Cell {
+            own: None,
+            recovering: None,
+            sinces: Sinces::default(),
+            names: PastNames::default(),
+            record: record.clone(),
+        },
         Cell {
             own: Some(own),
             recovering: Some(mark),
             sinces: Sinces::from_entries(vec![kv_core::ids::Epoch(3)]),
+            names: PastNames::from_entries(vec![(dots(), kv_core::ids::Epoch(2))]),
             record: record.clone(),
         },
     ];

@@ -24,6 +24,7 @@ const FOUND: &[(Variant, Configuration, u64)] = &[
     (Variant::NoFence, Configuration::StandIns, 4),
     (Variant::WideFence, Configuration::StandIns, 4_998),
     (Variant::DeliveryRestamps, Configuration::StandIns, 151),
+    (Variant::NamesAgeAfterTwo, Configuration::StandIns, 69),
     (Variant::CopyTakesHighest, Configuration::Restored, 45_529),
     (Variant::FarBehindMerges, Configuration::Restored, 52_455),
     (Variant::OwnSince, Configuration::Silent, 5),

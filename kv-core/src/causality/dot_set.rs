@@ -157,6 +157,16 @@ impl DotSet {
         DotSet { entries }
     }
 
+    /// The first actor that has dots in the set.
+    pub fn first_actor(&self) -> Option<Actor> {
+        self.entries.first().map(|entry| entry.actor)
+    }
+
+    /// The dots of each actor, as a set of its own, ascending by actor.
+    pub fn by_actor(&self) -> impl Iterator<Item = DotSet> {
+        self.entries.iter().map(|entry| DotSet { entries: smallvec::smallvec![entry.clone()] })
+    }
+
     /// The set less the actors all of whose dots are in `other`. An actor of which something is left keeps everything.
     #[must_use]
     pub fn without_actors_of(&self, other: &DotSet) -> DotSet {

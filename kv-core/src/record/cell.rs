@@ -7,7 +7,7 @@ use crate::ids::{BucketId, Epoch, NodeId};
 use crate::key::Key;
 use crate::mutants::{self, Mutant};
 use crate::record::encoding::{decode_checked, decode_dot, dots_checked, encode_dot, keyed_digest};
-use crate::record::{EncodedRecord, Record, RecordError, Sinces};
+use crate::record::{EncodedRecord, PastNames, Record, RecordError, Sinces};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 9;
@@ -15,6 +15,7 @@ const HEADER_BYTES: usize = 9;
 const HAS_OWN: u8 = 1;
 const IS_RECOVERING: u8 = 2;
 const HAS_SINCES: u8 = 4;
+const HAS_NAMES: u8 = 8;
 
 /// What a store keeps under a key: the record, and beside it what is this store's alone and never replicated.
 ///
@@ -28,6 +29,8 @@ pub struct Cell {
     pub recovering: Option<RecoveringMark>,
     /// Since when versions are held here.
     pub sinces: Sinces,
+    /// Since when the names in crowded pasts are held here.
+    pub names: PastNames,
     /// The record.
     pub record: EncodedRecord,
 }
@@ -142,7 +145,8 @@ impl Cell {
     fn encode_local(&self, out: &mut SmallVec<[u8; 64]>) {
         let flags = if self.own.is_some() { HAS_OWN } else { 0 }
             | if self.recovering.is_some() { IS_RECOVERING } else { 0 }
-            | if self.sinces.entries().is_empty() { 0 } else { HAS_SINCES };
+            | if self.sinces.entries().is_empty() { 0 } else { HAS_SINCES }
+            | if self.names.is_empty() { 0 } else { HAS_NAMES };
         let mut bytes = Vec::with_capacity(24);
         if let Some(own) = self.own {
             encode_dot(&mut bytes, Dot { actor: own.actor, counter: own.counter });
@@ -161,6 +165,9 @@ impl Cell {
                 put_varint(&mut bytes, since.0);
             }
         }
+        if !self.names.is_empty() {
+            self.names.encode(&mut bytes);
+        }
         out.push(flags);
         out.extend_from_slice(&bytes);
     }
@@ -175,6 +182,8 @@ pub struct CellView<'a> {
     pub recovering: Option<RecoveringMark>,
     /// Since when versions are held here.
     pub sinces: Sinces,
+    /// Since when the names in crowded pasts are held here.
+    pub names: PastNames,
     /// The record's digest.
     pub digest: u64,
     record: &'a [u8],
@@ -206,8 +215,8 @@ impl<'a> CellView<'a> {
         if stored != checksum(storage_key, front, digest) && !mutants::on(Mutant::ChecksumIsIgnored) {
             return Err(CellError::Checksum);
         }
-        let (own, recovering, sinces) = decode_local(local)?;
-        Ok(CellView { own, recovering, sinces, digest, record })
+        let Local { own, recovering, sinces, names } = decode_local(local)?;
+        Ok(CellView { own, recovering, sinces, names, digest, record })
     }
 
     /// A copy of the record.
@@ -235,18 +244,23 @@ impl<'a> CellView<'a> {
 
     /// A copy of the cell.
     pub fn to_cell(&self) -> Cell {
-        let (recovering, sinces) = (self.recovering.clone(), self.sinces.clone());
-        Cell { own: self.own, recovering, sinces, record: self.record() }
+        let (sinces, names) = (self.sinces.clone(), self.names.clone());
+        Cell { own: self.own, recovering: self.recovering.clone(), sinces, names, record: self.record() }
     }
 }
 
 /// What stands beside a record.
-type Local = (Option<OwnActor>, Option<RecoveringMark>, Sinces);
+struct Local {
+    own: Option<OwnActor>,
+    recovering: Option<RecoveringMark>,
+    sinces: Sinces,
+    names: PastNames,
+}
 
 fn decode_local(local: &[u8]) -> Result<Local, CellError> {
     let mut reader = Reader::new(local);
     let flags = reader.byte()?;
-    if flags & !(HAS_OWN | IS_RECOVERING | HAS_SINCES) != 0 {
+    if flags & !(HAS_OWN | IS_RECOVERING | HAS_SINCES | HAS_NAMES) != 0 {
         return Err(reader.error("unknown flags").into());
     }
     let own = if flags & HAS_OWN != 0 {
@@ -272,8 +286,9 @@ fn decode_local(local: &[u8]) -> Result<Local, CellError> {
         }
     }
     let sinces = Sinces::from_entries(sinces);
+    let names = if flags & HAS_NAMES != 0 { PastNames::decode(&mut reader)? } else { PastNames::default() };
     if reader.is_empty() {
-        Ok((own, recovering, sinces))
+        Ok(Local { own, recovering, sinces, names })
     } else {
         Err(reader.error("bytes left over").into())
     }

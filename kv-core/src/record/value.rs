@@ -46,6 +46,11 @@ impl Record {
         self.versions.is_empty()
     }
 
+    /// Whether epochs have to end for its sake: it has a tombstone, a value that expires, or crowded pasts.
+    pub fn wants_epochs(&self) -> bool {
+        self.versions.iter().any(Version::is_mortal) || self.crowded_pasts().is_some()
+    }
+
     /// The highest stamp of any version, or the lowest stamp there is.
     pub fn stamp(&self) -> Stamp {
         self.versions.iter().map(Version::latest_stamp).max().unwrap_or_default()

@@ -3,7 +3,7 @@ use smallvec::SmallVec;
 use crate::causality::{Dot, DotSet};
 use crate::ids::Epoch;
 use crate::mutants::{self, Mutant};
-use crate::record::{Provenance, Record, Sinces, Version};
+use crate::record::{CellView, PastNames, Provenance, Record, Sinces, Version};
 use crate::resolver::ConflictResolver;
 use crate::time::Now;
 
@@ -13,8 +13,9 @@ const EPOCHS: u64 = 4;
 const SETTLED: u64 = 2;
 
 /// Whether something that is held since one of these epochs may be due.
-pub(super) fn may_be_due(sinces: &Sinces, epoch: Epoch) -> bool {
-    sinces.entries().iter().any(|since| since.plus(EPOCHS - 1) <= epoch)
+pub(super) fn may_be_due(cell: &CellView<'_>, epoch: Epoch) -> bool {
+    let is_due = |since: Epoch| since.plus(EPOCHS - 1) <= epoch;
+    cell.sinces.entries().iter().any(|since| is_due(*since)) || cell.names.may_be_due(is_due)
 }
 
 /// A record with the epochs since which a replica holds what ages in it.
@@ -37,6 +38,11 @@ impl Age {
     fn is_due(self, since: Epoch) -> bool {
         let epochs = if mutants::on(Mutant::ReapsAfterThree) { EPOCHS - 1 } else { EPOCHS };
         since.plus(epochs) <= self.epoch
+    }
+
+    /// Whether what went because it was held since an epoch comes back no more.
+    fn is_forgotten(self, since: Epoch) -> bool {
+        since.plus(2 * EPOCHS) <= self.epoch
     }
 
     /// Whether a version has no value any more, whoever's clock is asked.
@@ -90,6 +96,13 @@ impl Aged {
         self.record = kept.collect();
         self.forget_others();
         gone
+    }
+
+    /// Lets go of names in crowded pasts that are due, although the versions in whose pasts they are may be younger.
+    pub(super) fn age_names(&mut self, names: &mut PastNames, age: Age) {
+        let record = std::mem::take(&mut self.record);
+        self.record =
+            names.age(record, age.epoch, |since| age.is_due(since), |since| age.is_forgotten(since));
     }
 
     /// Takes in what arrived; of either nothing is due.

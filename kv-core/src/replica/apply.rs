@@ -253,7 +253,7 @@ pub fn apply<T>(
             applied.discarded += held.discarded;
             let change = held.leaf_change(view, storage_key);
             if let Some(change) = change.filter(|_| held.ages) {
-                epochs.age(change.leaf.tree);
+                epochs.age(change.leaf);
             }
             applied.trees.changes.extend(change);
             if let (Some((before, after)), Some(StandInName { owner, .. })) =

@@ -28,7 +28,7 @@ struct Inner {
     first: Stored,
     /// The partitions of which something has yet to be stored.
     changed: BTreeSet<TreeId>,
-    /// The partitions that have to be looked through, the leaf that is next, and whether something was found so far that will go some time.
+    /// The partitions that have to be looked through.
     sweeps: BTreeMap<TreeId, Sweep>,
 }
 
@@ -43,8 +43,8 @@ struct Stored {
     cleared: Epoch,
     /// Set while this replica lacks what it once had: with whom it has exchanged since.
     recovering: Option<RecoveringMark>,
-    /// Whether something is held that goes some time.
-    ages: bool,
+    /// The leaves in which something is held that goes some time, a bit each.
+    ages: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -64,8 +64,10 @@ struct State {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Sweep {
-    next: u8,
-    found: bool,
+    /// The leaves that are left, a bit each.
+    left: u64,
+    /// Those in which something was found that will go some time.
+    found: u64,
 }
 
 /// How an exchange with another owner ended, as far as epochs go.
@@ -150,7 +152,7 @@ impl Epochs {
             epoch: stored.epoch,
             is_complete: stored.recovering.is_none(),
             cleared: stored.cleared,
-            is_wanted: stored.ages || state.is_some_and(|state| state.wanted),
+            is_wanted: stored.ages != 0 || state.is_some_and(|state| state.wanted),
         }
     }
 
@@ -202,15 +204,15 @@ impl Epochs {
         }
     }
 
-    /// Something is held of the partition now that goes some time.
-    pub(super) fn age(&self, tree: TreeId) {
+    /// Something is held in a leaf now that goes some time.
+    pub(super) fn age(&self, LeafId { tree, leaf }: LeafId) {
         let mut inner = self.lock();
-        if !inner.stored(tree).ages {
-            inner.state(tree).stored.ages = true;
+        if inner.stored(tree).ages & bit(leaf) == 0 {
+            inner.state(tree).stored.ages |= bit(leaf);
             inner.changed.insert(tree);
         }
         if let Some(sweep) = inner.sweeps.get_mut(&tree) {
-            sweep.found = true;
+            sweep.found |= bit(leaf);
         }
     }
 
@@ -252,7 +254,7 @@ impl Epochs {
             let seen = |owner: &NodeId| state.seen.get(owner).copied();
             let lowest = others(view, *tree)?.map(seen).min()??;
             let epoch = lowest.min(state.stored.epoch);
-            let is_wanted = state.stored.ages || state.wanted;
+            let is_wanted = state.stored.ages != 0 || state.wanted;
             (is_wanted && epoch > state.stored.cleared).then_some(ClearItem { tree: *tree, epoch })
         });
         due.take(TURNS_MAX).collect()
@@ -300,7 +302,7 @@ impl Epochs {
     pub(super) fn turn(&self, view: &View, changes: &mut EpochChanges, batch: &mut Batch) {
         let inner = self.lock();
         let ready = inner.states.iter().filter(|(tree, state)| {
-            let is_wanted = state.stored.ages || state.wanted;
+            let is_wanted = state.stored.ages != 0 || state.wanted;
             let is_clear = state.stored.cleared >= state.stored.epoch;
             let is_over = is_wanted && is_clear && state.behind.is_none();
             let has_met =
@@ -333,8 +335,8 @@ impl Epochs {
             let stored = Stored { epoch: state.stored.epoch.plus(1), ..state.stored.clone() };
             let (ages, seen) = (stored.ages, std::mem::take(&mut state.seen));
             *state = State { seen, anew: state.anew, ..State::new(stored) };
-            if ages {
-                inner.sweeps.insert(tree, Sweep::default());
+            if ages != 0 {
+                inner.sweeps.insert(tree, Sweep { left: ages, found: 0 });
             }
         }
         for (tree, epoch) in changes.anew {
@@ -356,26 +358,25 @@ impl Epochs {
         !inner.sweeps.is_empty() || inner.states.values().any(|state| state.behind.is_some())
     }
 
-    /// The next leaf that has to be looked through.
-    pub(super) fn next_sweep(&self) -> Option<LeafId> {
+    /// The leaves that have to be looked through next, all of one partition.
+    pub(super) fn next_sweep(&self) -> Vec<LeafId> {
         let inner = self.lock();
-        let (tree, sweep) = inner.sweeps.first_key_value()?;
-        Some(LeafId { tree: *tree, leaf: sweep.next })
+        let Some((tree, sweep)) = inner.sweeps.first_key_value() else { return Vec::new() };
+        let leaves = (0..LEAVES as u8).filter(|leaf| sweep.left & bit(*leaf) != 0);
+        leaves.map(|leaf| LeafId { tree: *tree, leaf }).collect()
     }
 
     /// A leaf was looked through; `found` says whether something is left in it that will go some time.
-    pub(super) fn swept(&self, leaf: LeafId, found: bool) {
+    pub(super) fn swept(&self, LeafId { tree, leaf }: LeafId, found: bool) {
         let mut inner = self.lock();
-        let Some(sweep) = inner.sweeps.get_mut(&leaf.tree).filter(|sweep| sweep.next == leaf.leaf) else {
-            return;
-        };
-        sweep.found |= found;
-        sweep.next += 1;
-        if usize::from(sweep.next) == LEAVES
-            && let Some(sweep) = inner.sweeps.remove(&leaf.tree)
+        let Some(sweep) = inner.sweeps.get_mut(&tree) else { return };
+        sweep.left &= !bit(leaf);
+        sweep.found |= if found { bit(leaf) } else { 0 };
+        if sweep.left == 0
+            && let Some(sweep) = inner.sweeps.remove(&tree)
         {
-            inner.state(leaf.tree).stored.ages = sweep.found;
-            inner.changed.insert(leaf.tree);
+            inner.state(tree).stored.ages = sweep.found;
+            inner.changed.insert(tree);
         }
     }
 
@@ -401,11 +402,15 @@ impl Epochs {
                 status.lowest = if is_first { stored.epoch } else { status.lowest.min(stored.epoch) };
                 status.highest = status.highest.max(stored.epoch);
                 status.recovering += u64::from(stored.recovering.is_some());
-                status.ageing += u64::from(stored.ages);
+                status.ageing += u64::from(stored.ages != 0);
             }
         }
         status
     }
+}
+
+fn bit(leaf: u8) -> u64 {
+    1 << (u32::from(leaf) % LEAVES as u32)
 }
 
 /// The other owners of a partition; none unless this node is one.
@@ -420,7 +425,7 @@ impl Stored {
     /// The same partition, emptied, in the epoch of the others.
     fn anew(&self, epoch: Epoch) -> Self {
         let recovering = Some(RecoveringMark::new(0));
-        Stored { epoch, asked: self.asked, cleared: Epoch::NONE, recovering, ages: false }
+        Stored { epoch, asked: self.asked, cleared: Epoch::NONE, recovering, ages: 0 }
     }
 }
 

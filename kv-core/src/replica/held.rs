@@ -6,7 +6,7 @@ use crate::ids::{BucketId, Epoch, NodeId};
 use crate::key::{Key, StorageKey};
 use crate::mutants::{self, Mutant};
 use crate::record::{
-    Cell, CellView, EncodedRecord, OwnActor, Provenance, Record, RecoveringMark, Sinces, Version,
+    Cell, CellView, EncodedRecord, OwnActor, PastNames, Provenance, Record, RecoveringMark, Sinces, Version,
     damage_number,
 };
 use crate::replica::aged::{Age, Aged};
@@ -29,6 +29,14 @@ pub(super) struct Held {
     pub(super) ages: bool,
     /// Versions that arrived and that the resolver let go for a concurrent one.
     pub(super) discarded: u64,
+}
+
+/// What stands beside a record in its cell.
+#[derive(Debug, Default)]
+struct Beside {
+    own: Option<OwnActor>,
+    recovering: Option<RecoveringMark>,
+    names: PastNames,
 }
 
 #[derive(Debug)]
@@ -94,20 +102,15 @@ impl Held {
         let is_copy = merge.stand_in_for.is_some();
         let owners = view.owners(&merge.bucket, merge.token);
         let write_quorum_min = usize::from(merge.bucket.properties.w_min);
-        let (own, mark, before) = match &self.state {
-            State::Absent => (None, None, None),
-            // Nobody reads a copy for an absent owner as a whole: it has nothing to recover.
-            State::Damaged(_) if is_copy => (None, None, None),
-            State::Damaged(damage) => (None, damage_mark(*damage), None),
-            State::Cell(cell) => (cell.own, cell.recovering.clone(), Some(cell)),
-        };
-        let recovering =
-            mark.and_then(|mark| settle_mark(mark, merge, view.node(), owners, write_quorum_min));
+        let mut beside = self.beside(is_copy);
+        let before = if let State::Cell(cell) = &self.state { Some(cell) } else { None };
+        let settle = |mark| settle_mark(mark, merge, view.node(), owners, write_quorum_min);
+        beside.recovering = beside.recovering.and_then(settle);
         if let Some(cell) = before
             && cell.record == merge.record
             && cell.sinces.entries().is_empty()
         {
-            let cell = Cell { recovering, ..cell.clone() };
+            let cell = Cell { recovering: beside.recovering, ..cell.clone() };
             self.replace(cell);
             return Ok(());
         }
@@ -138,29 +141,49 @@ impl Held {
                 theirs
             }
         };
-        self.take(all, (own, recovering), (merge.bucket.id, &merge.key), (!is_copy).then_some(age.epoch));
+        let age = (!is_copy).then_some(age);
+        self.take(all, beside, (merge.bucket.id, &merge.key), (age.map(|age| age.epoch), age));
         Ok(())
     }
 
-    /// Stores what a record has become; `epoch` is the one since which what is new in it is held, none for a copy for an absent owner.
+    /// What stands beside the record, to go on with.
+    fn beside(&self, is_copy: bool) -> Beside {
+        match &self.state {
+            State::Absent => Beside::default(),
+            // Nobody reads a copy for an absent owner as a whole: it has nothing to recover.
+            State::Damaged(_) if is_copy => Beside::default(),
+            State::Damaged(damage) => Beside { recovering: damage_mark(*damage), ..Beside::default() },
+            State::Cell(cell) => {
+                let (recovering, names) = (cell.recovering.clone(), cell.names.clone());
+                Beside { own: cell.own, recovering, names }
+            }
+        }
+    }
+
+    /// Stores what a record has become; `epoch` is the one since which what is new in it is held, none for a copy that came for an absent owner; `age` is
+    /// that of an owner.
     fn take(
         &mut self,
-        all: Aged,
-        (own, recovering): (Option<OwnActor>, Option<RecoveringMark>),
+        mut all: Aged,
+        mut beside: Beside,
         (bucket, key): (BucketId, &Key),
-        epoch: Option<Epoch>,
-    ) -> EncodedRecord {
+        (epoch, age): (Option<Epoch>, Option<Age>),
+    ) -> (EncodedRecord, Sinces) {
+        if let Some(age) = age {
+            all.age_names(&mut beside.names, age);
+        }
+        let Beside { own, recovering, names } = beside;
         let record = EncodedRecord::encode(&all.record, bucket, key);
-        self.ages |= epoch.is_some() && all.record.versions().iter().any(|version| version.is_mortal());
+        self.ages |= epoch.is_some() && all.record.wants_epochs();
         let sinces = all.sinces(epoch);
         if all.record.is_empty() && recovering.is_none() && epoch.is_some() {
             // With the last version goes the actor: the next write gets a new birth.
             self.changed |= !matches!(self.state, State::Absent);
             self.state = State::Absent;
         } else {
-            self.replace(Cell { own, recovering, sinces, record: record.clone() });
+            self.replace(Cell { own, recovering, sinces: sinces.clone(), names, record: record.clone() });
         }
-        record
+        (record, sinces)
     }
 
     /// Lets go of what is due, and says whether something is left that will be.
@@ -169,11 +192,12 @@ impl Held {
         let Ok(record) = cell.record.decode() else { return false };
         let mut all = Aged::own(record, &cell.sinces, age);
         let before = all.record.clone();
+        let mut beside = self.beside(false);
         all.reap(age);
-        let is_left = all.record.versions().iter().any(|version| version.is_mortal());
+        all.age_names(&mut beside.names, age);
+        let is_left = all.record.wants_epochs();
         if all.record != before {
-            let kept = (cell.own, cell.recovering.clone());
-            self.take(all, kept, (bucket, key), Some(age.epoch));
+            self.take(all, beside, (bucket, key), (Some(age.epoch), Some(age)));
         }
         is_left
     }
@@ -194,29 +218,27 @@ impl Held {
             ));
         }
         let is_copy = mint.stand_in_for.is_some();
-        let (own, recovering, mut all) = match &self.state {
-            State::Absent => (None, None, Aged::default()),
-            // No base for anything: the write is kept beside a mark, under an actor that nobody has seen.
-            State::Damaged(_) if is_copy => (None, None, Aged::default()),
-            State::Damaged(damage) => (None, damage_mark(*damage), Aged::default()),
+        let mut beside = self.beside(is_copy);
+        let mut all = match &self.state {
+            // What is damaged is no base for anything: the write is kept beside a mark, under an actor that nobody has seen.
+            State::Absent | State::Damaged(_) => Aged::default(),
             State::Cell(cell) => {
                 let record = cell.record.decode().map_err(|error| damaged(&error))?;
-                (cell.own, cell.recovering.clone(), Aged::own(record, &cell.sinces, age))
+                Aged::own(record, &cell.sinces, age)
             }
         };
+        let ages = (Some(age.epoch), (!is_copy).then_some(age));
         if let Some(found) = mint.found.as_deref() {
             let theirs = found.record.decode().map_err(|error| damaged(&error))?;
             let mut theirs = Aged::arrived(theirs, &found.read);
             all.reap(age);
             theirs.reap(age);
             all.merge(theirs, &*mint.bucket.resolver);
-            let read =
-                Provenance { epoch: age.epoch.min(found.read.epoch), sinces: all.sinces(Some(age.epoch)) };
-            let name = (mint.bucket.id, &mint.key);
-            let record = self.take(all, (own, recovering), name, Some(age.epoch));
+            let (record, sinces) = self.take(all, beside, (mint.bucket.id, &mint.key), ages);
+            let read = Provenance { epoch: age.epoch.min(found.read.epoch), sinces };
             return Ok(MintedRecord { dot: found.dot, stamp: mint.context.stamp, record, read });
         }
-        let dot = minter.dot(own, &all.record).ok_or_else(read_only)?;
+        let dot = minter.dot(beside.own, &all.record).ok_or_else(read_only)?;
         let stamp = minter.stamp(now, mint.context.stamp.max(all.record.stamp()));
         // What nobody has any more need not be named.
         let gone = if is_copy { DotSet::new() } else { all.reap(age) };
@@ -231,11 +253,9 @@ impl Held {
             let only = all.record.versions().iter().filter(|version| version.dot == dot).cloned();
             EncodedRecord::encode(&only.collect(), mint.bucket.id, &mint.key)
         });
-        let sinces = all.sinces(Some(age.epoch));
-        let own = OwnActor { actor: dot.actor, counter: dot.counter };
+        beside.own = Some(OwnActor { actor: dot.actor, counter: dot.counter });
         let before = (std::mem::replace(&mut self.state, State::Absent), self.changed);
-        let name = (mint.bucket.id, &mint.key);
-        let record = self.take(all, (Some(own), recovering), name, Some(age.epoch));
+        let (record, sinces) = self.take(all, beside, (mint.bucket.id, &mint.key), ages);
         if record.len() > view.limits.record_bytes_max {
             (self.state, self.changed) = before;
             return Err(Error::new(
@@ -310,7 +330,7 @@ impl Held {
         let record = EncodedRecord::encode(&left, delivered.bucket, &delivered.key);
         let since = |version: &Version| sinces.iter().find(|(dot, _)| *dot == version.dot)?.1;
         let sinces = Sinces::new(&left, since);
-        self.replace(Cell { own: cell.own, recovering: None, sinces, record });
+        self.replace(Cell { own: cell.own, recovering: None, sinces, names: PastNames::default(), record });
     }
 
     fn replace(&mut self, cell: Cell) {

@@ -1,10 +1,10 @@
 use crate::ids::{Epoch, Token};
 use crate::key::{Key, StorageKey};
-use crate::record::{CellView, Record, Version};
+use crate::record::CellView;
 use crate::replica::Epochs;
 use crate::replica::aged::may_be_due;
 use crate::storage::{Page, ScanRange, Storage, StorageError};
-use crate::tree::{LEAVES, LeafId};
+use crate::tree::LeafId;
 use crate::view::View;
 
 /// Most records that are looked at in one batch, roughly.
@@ -28,10 +28,9 @@ pub(super) struct Swept {
 ///
 /// Those of the storage.
 pub(super) fn sweep(view: &View, store: &dyn Storage, epochs: &Epochs) -> Result<Vec<Swept>, StorageError> {
-    let Some(first) = epochs.next_sweep() else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     let mut records = 0;
-    for leaf in (first.leaf..LEAVES as u8).map(|leaf| LeafId { leaf, ..first }) {
+    for leaf in epochs.next_sweep() {
         let mut swept = Swept { leaf, keys: Vec::new(), is_left: false };
         records += look_through(view, store, epochs.epoch(leaf.tree), &mut swept)?;
         all.push(swept);
@@ -67,11 +66,10 @@ fn look_through(
             if cell.sinces.entries().is_empty() {
                 continue;
             }
-            if may_be_due(&cell.sinces, epoch) && swept.keys.len() < RECORDS_MAX {
+            if may_be_due(&cell, epoch) && swept.keys.len() < RECORDS_MAX {
                 swept.keys.push((token, key));
             } else if !swept.is_left {
-                let mortal = |record: &Record| record.versions().iter().any(Version::is_mortal);
-                swept.is_left = cell.decode_record().is_ok_and(|record| mortal(&record));
+                swept.is_left = cell.decode_record().is_ok_and(|record| record.wants_epochs());
             }
         }
         if !page.is_full() || swept.keys.len() == RECORDS_MAX {

@@ -88,6 +88,42 @@ pub(crate) fn where_nothing_is_deleted_epochs_stay() {
     assert_eq!(epoch(&cluster, NodeId(1), &key), Epoch::FIRST);
 }
 
+/// The most bytes that a key takes which is written after each of 1,000 restarts, while each part of them.
+fn bytes_of_a_key_after_restarts(next: impl Fn(&mut Cluster, NodeId, Put) -> Put) -> Vec<usize> {
+    let mut cluster = Cluster::new(3);
+    let key = cluster.key_of(NodeId(1));
+    let mut most = vec![0; 10];
+    for restart in 0..1_000 {
+        let node = NodeId(1 + restart % 3);
+        cluster.restart(node);
+        let put = next(&mut cluster, node, Put::new("default", key.clone(), "v"));
+        cluster.put(node, put.with_w(Quorum::All));
+        if restart % 12 == 0 {
+            // Each restart makes a node begin anew to meet the others.
+            (0..4).for_each(|_| round(&mut cluster));
+        }
+        let part = &mut most[restart as usize / 100];
+        *part = record_of(&mut cluster, node, &key).len().max(*part);
+    }
+    most
+}
+
+#[test]
+fn a_thousand_restarts_leave_a_key_that_is_overwritten_small() {
+    let most = bytes_of_a_key_after_restarts(|_, _, put| put);
+    assert!(most.iter().all(|bytes| *bytes < 1_000), "{most:?}: 1,000 actors would take 11,000 bytes");
+}
+
+#[test]
+fn a_thousand_restarts_leave_a_key_small_that_is_put_with_what_any_one_replica_shows() {
+    let most = bytes_of_a_key_after_restarts(|cluster, node, put| {
+        let other = NodeId(1 + node.0 % 3);
+        let seen = cluster.get(other, Get::new("default", put.key.clone()).with_r(Quorum::Count(1)));
+        if seen.values.is_empty() { put } else { put.with_context(seen.context) }
+    });
+    assert!(most.iter().all(|bytes| *bytes < 1_000), "{most:?}: 1,000 actors would take 11,000 bytes");
+}
+
 #[test]
 pub(crate) fn while_an_owner_is_away_the_tombstone_stays() {
     let (mut cluster, key) = deleted();

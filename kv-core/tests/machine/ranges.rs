@@ -8,7 +8,7 @@ use kv_core::command::ScanPosition;
 use kv_core::error::ErrorKind;
 use kv_core::ids::{Incarnation, Token};
 use kv_core::key::{Key, StorageKey};
-use kv_core::record::{Cell, EncodedRecord, Record, Sinces, Version};
+use kv_core::record::{Cell, EncodedRecord, PastNames, Record, Sinces, Version};
 use kv_core::replica::{Epochs, read_range};
 use kv_core::resolver::KeepSiblings;
 use kv_core::storage::{Batch, Durability, MemoryStorage, Storage};
@@ -41,8 +41,14 @@ fn store(view: &View, keys: &BTreeSet<(Token, Key)>, is_live: impl Fn(&Key) -> b
         record.add(version, &KeepSiblings);
         let record = EncodedRecord::encode(&record, bucket, key);
         let storage_key = StorageKey::new(bucket, *token, key.as_bytes());
-        let cell = Cell { own: None, recovering: None, sinces: Sinces::default(), record }
-            .encode(storage_key.as_bytes());
+        let cell = Cell {
+            own: None,
+            recovering: None,
+            sinces: Sinces::default(),
+            names: PastNames::default(),
+            record,
+        }
+        .encode(storage_key.as_bytes());
         batch.put(storage_key.as_bytes(), &[&cell]);
     }
     store.write(&batch, Durability::Buffered).unwrap();

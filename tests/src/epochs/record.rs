@@ -65,6 +65,16 @@ impl Record {
         self.versions().fold(0, |writes, (write, held)| writes | one(write) | held.past)
     }
 
+    /// The writes that are in pasts.
+    pub fn covered(&self) -> Writes {
+        self.versions().fold(0, |writes, (_, held)| writes | held.past)
+    }
+
+    /// Drops names from all pasts.
+    pub fn drop_names(&mut self, names: Writes) {
+        self.held.iter_mut().flatten().for_each(|held| held.past &= !names);
+    }
+
     /// Takes in a version: of two copies the past is what both know.
     pub fn take(&mut self, write: usize, held: Held) {
         match &mut self.held[write] {

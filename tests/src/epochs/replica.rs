@@ -1,7 +1,7 @@
 //! A replica of the partition.
 
 use crate::epochs::history::{Dot, History};
-use crate::epochs::record::{Held, Record, Writes, each, one};
+use crate::epochs::record::{Held, Record, WRITES_MAX, Writes, each, one};
 use crate::epochs::rule::{Epoch, Rule};
 use crate::epochs::variant::Variant;
 
@@ -17,6 +17,8 @@ pub struct Disk {
     pub cleared: Option<Epoch>,
     /// Every write that it has taken; kept by the variant with node-wide clocks only.
     pub seen: Writes,
+    /// Since when each write is in pasts here, where names go from them by their own age.
+    names: [Option<Epoch>; WRITES_MAX],
     /// The actor with which it may go on: birth and last counter.
     own: Option<(u8, u8)>,
     births: u8,
@@ -64,7 +66,8 @@ impl Replica {
     pub fn counts_stand_ins(&self, others: u8, rule: Rule) -> bool {
         let heard = self.heard & others;
         match rule.variant {
-            Some(Variant::CountsBeforeMeeting | Variant::StandInsPromise) => true,
+            _ if rule.is(Variant::StandInsPromise) => true,
+            Some(Variant::CountsBeforeMeeting) => true,
             Some(Variant::CountsAfterMeetingOne) => heard != 0,
             Some(Variant::CountsAfterMeetingOneAndWhole) => heard != 0 && !self.is_recovering(),
             _ => heard == others,
@@ -94,9 +97,26 @@ impl Replica {
     }
 
     /// Adds a version that was made here.
-    pub fn add(&mut self, write: usize, past: Writes) {
+    pub fn add(&mut self, write: usize, past: Writes, rule: Rule, history: &mut History) {
         self.disk.record.insert(write, Held { past, since: self.disk.epoch.unwrap() });
         self.disk.record.settle(0);
+        self.drop_names(rule, history);
+    }
+
+    /// Keeps since when names are in pasts, and drops those that are due.
+    fn drop_names(&mut self, rule: Rule, history: &mut History) {
+        let (true, Some(epoch)) = (rule.names_age(), self.disk.epoch) else { return };
+        let covered = self.disk.record.covered();
+        let mut due = 0;
+        for (write, since) in self.disk.names.iter_mut().enumerate() {
+            let is_covered = covered & one(write) != 0;
+            *since = since.or(is_covered.then_some(epoch)).filter(|since| {
+                is_covered || (rule.name_is_due(*since, epoch) && !rule.name_is_forgotten(*since, epoch))
+            });
+            due |= if since.is_some_and(|since| rule.name_is_due(since, epoch)) { one(write) } else { 0 };
+        }
+        history.reap(due & covered);
+        self.disk.record.drop_names(due);
     }
 
     /// Merges records that were read in epoch `read`, unless they are refused.
@@ -135,6 +155,7 @@ impl Replica {
             self.disk.record.insert(write, taken);
         }
         self.disk.record.settle(covered);
+        self.drop_names(rule, history);
         self.forget_own_if_empty();
         true
     }
@@ -183,6 +204,7 @@ impl Replica {
             history.reap(held.past);
             self.disk.record.insert(write, Held { past: 0, ..held });
         }
+        self.drop_names(rule, history);
         self.forget_own_if_empty();
     }
 
@@ -190,6 +212,7 @@ impl Replica {
     fn forget_own_if_empty(&mut self) {
         if self.disk.record.is_empty() {
             self.disk.own = None;
+            self.disk.names = [None; WRITES_MAX];
         }
     }
 }

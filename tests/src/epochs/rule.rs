@@ -16,7 +16,23 @@ pub struct Rule {
 impl Rule {
     /// Whether this part is varied.
     pub fn is(self, variant: Variant) -> bool {
-        self.variant == Some(variant)
+        self.variant == Some(variant) || (variant == Variant::StandInsPromise && self.names_age())
+    }
+
+    /// Whether names go from pasts by their own age.
+    pub fn names_age(self) -> bool {
+        self.variant.is_some_and(Variant::names_age)
+    }
+
+    /// Whether a name that is in pasts since `since` goes in `epoch`.
+    pub fn name_is_due(self, since: Epoch, epoch: Epoch) -> bool {
+        let after = if self.is(Variant::NamesAgeAfterTwo) { 2 } else { 4 };
+        since + after <= epoch
+    }
+
+    /// Whether since when a name was in pasts is forgotten.
+    pub fn name_is_forgotten(self, since: Epoch, epoch: Epoch) -> bool {
+        since + 8 <= epoch
     }
 
     /// Whether what was held since `since` is due in `epoch`.

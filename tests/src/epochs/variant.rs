@@ -76,17 +76,28 @@ pub enum Variant {
     /// As it is built: a replica asks the stand-in for copies older than the lowest epoch of any replica that it has exchanged with, and another that asked
     /// for its epoch or a later one counts as met. A stand-in takes nothing from then on that is older, so that whoever sent it may count it.
     StandInsPromise,
+    /// The same, and a replica keeps beside a record since when each name is in its pasts: a name goes from them by that, although the version in whose past
+    /// it is may be younger, and goes again wherever it comes back until four more epochs are over.
+    NamesAge,
+    /// The same, and names go on entering `since + 2`.
+    NamesAgeAfterTwo,
     /// What a replica has seen and does not hold was deleted, as node-wide clocks have it.
     SeenMeansDeleted,
 }
 
 impl Variant {
+    /// Whether names go from pasts by their own age.
+    pub(super) fn names_age(self) -> bool {
+        matches!(self, Variant::NamesAge | Variant::NamesAgeAfterTwo)
+    }
+
     /// Whether the rule may be so too: no walk and no story finds it.
     pub fn is_harmless(self) -> bool {
         matches!(
             self,
             Variant::FollowsAtOnce
                 | Variant::StandInsPromise
+                | Variant::NamesAge
                 | Variant::DueCovers
                 | Variant::PastsUnite
                 | Variant::OwnPastStays

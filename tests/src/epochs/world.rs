@@ -180,7 +180,7 @@ impl World {
         let past = self.past(at, replaces);
         let dot = self.replicas[at].mint(rule, &self.history);
         let write = self.history.add(kind, dot, at, past);
-        self.replicas[at].add(write, past);
+        self.replicas[at].add(write, past, rule, &mut self.history);
         self.history.acknowledge(write, at);
         for to in (0..self.replicas.len()).filter(|to| *to != at) {
             let body =

@@ -15,6 +15,10 @@ fn sample() -> (Key, Cell) {
             own: Some(OwnActor { actor, counter: 9 }),
             recovering: Some(mark),
             sinces: Sinces::from_entries(vec![Epoch(3), Epoch::NONE]),
+            names: PastNames::from_entries(vec![(
+                [Dot { actor, counter: 1 }].into_iter().collect(),
+                Epoch(2),
+            )]),
             record,
         },
     )

@@ -23,7 +23,7 @@ struct Piece {
     epoch: Epoch,
     asked: Epoch,
     cleared: Epoch,
-    ages: bool,
+    ages: u64,
     is_recovering: bool,
     merged: Vec<(NodeId, bool)>,
 }
@@ -51,18 +51,12 @@ pub(in crate::replica) fn put_replacement(batch: &mut Batch) {
 
 impl Stored {
     pub(super) fn of_first_store() -> Self {
-        Stored {
-            epoch: Epoch::FIRST,
-            asked: Epoch::FIRST,
-            cleared: Epoch::NONE,
-            recovering: None,
-            ages: false,
-        }
+        Stored { epoch: Epoch::FIRST, asked: Epoch::FIRST, cleared: Epoch::NONE, recovering: None, ages: 0 }
     }
 
     pub(super) fn of_replacement() -> Self {
         let recovering = Some(RecoveringMark::new(0));
-        Stored { epoch: Epoch::FIRST, asked: Epoch::NONE, cleared: Epoch::NONE, recovering, ages: true }
+        Stored { epoch: Epoch::FIRST, asked: Epoch::NONE, cleared: Epoch::NONE, recovering, ages: u64::MAX }
     }
 }
 
