@@ -80,8 +80,8 @@ pub enum CallToken {
     Forward(OpId, u64),
     /// A range.
     Range(OpId, u8),
-    /// A repair, whose answer nobody waits for.
-    Repair,
+    /// Repairs, by the number of the request; no operation waits for their answer.
+    Repair(u64),
     /// Copies for an owner that was absent, by the number of the request.
     Delivery(u64),
     /// A step of anti-entropy.

@@ -354,7 +354,8 @@ impl GetWork {
                     heal,
                     stand_in_for: None,
                 };
-                outbox.repair(*owner, step.op, item, step.heal_timeout_us());
+                let record = (item, resolution.encoded.digest());
+                outbox.repair(*owner, step.op, record, step.heal_timeout_us());
             }
         }
     }

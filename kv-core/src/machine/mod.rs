@@ -22,6 +22,7 @@ mod outbox;
 pub mod prepare;
 mod put;
 mod read_quorum;
+mod repairs;
 mod resolve;
 mod scan;
 mod show;

@@ -19,6 +19,7 @@ use crate::machine::many::{Asker, Many};
 use crate::machine::operation::{Next, Operation, Waiter, Work};
 use crate::machine::outbox::Outbox;
 use crate::machine::put::PutWork;
+use crate::machine::repairs::Repairs;
 use crate::machine::scan::{ScanStep, ScanWork};
 use crate::machine::stats::MachineStats;
 use crate::machine::step::Step;
@@ -55,6 +56,7 @@ pub struct NodeMachine<T> {
     membership: Membership,
     delivery: Delivery,
     anti_entropy: AntiEntropy,
+    repairs: Repairs,
     /// When slow peers are forgiven again.
     forgive_at_us: u64,
     limits: Limits,
@@ -91,6 +93,7 @@ impl<T> NodeMachine<T> {
             membership: Membership::new(life.identity, &limits, life.seed),
             delivery: Delivery::new(),
             anti_entropy: AntiEntropy::new(life.seed),
+            repairs: Repairs::default(),
             forgive_at_us: 0,
             limits,
             life: life.process,
@@ -125,7 +128,8 @@ impl<T> NodeMachine<T> {
         if let Event::Answer { token, peer, took_us, result } = &event {
             self.note_answer(*peer, token, *took_us, result);
         }
-        let mut outbox = Outbox::new(effects, Arc::clone(&self.health), self.limits.frame_bytes_max / 2);
+        let (health, repairs) = (Arc::clone(&self.health), std::mem::take(&mut self.repairs));
+        let mut outbox = Outbox::new(effects, health, repairs, self.limits.frame_bytes_max / 2);
         let at = (view, now);
         match event {
             Event::Get(ticket, get) => self.begin_get(at, Waiter::Ticket(ticket), Ok(get), &mut outbox),
@@ -191,7 +195,9 @@ impl<T> NodeMachine<T> {
         }
         self.stats.repairs += outbox.repairs_sent();
         self.stats.copies_delivered = self.delivery.delivered;
-        let missed = outbox.flush();
+        let (missed, repairs) = outbox.flush();
+        self.stats.repairs_left_out = repairs.left_out;
+        self.repairs = repairs;
         self.note_missed(&missed);
     }
 

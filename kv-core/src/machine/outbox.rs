@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::codec::LIST_ITEMS_MAX;
 use crate::ids::{NodeId, OpId, TraceId};
+use crate::machine::repairs::Repairs;
 use crate::machine::{CallToken, Effect, Health, LocalRead};
 use crate::replica::{Merge, MergeGroup, Mutation};
 use crate::wire::{ReadItem, RequestBody, WriteItem};
@@ -17,7 +18,9 @@ pub(super) struct Outbox<'a, T> {
     local_reads: SmallVec<[LocalRead; 1]>,
     reads: BTreeMap<NodeId, Group<ReadItem>>,
     writes: BTreeMap<NodeId, Group<WriteItem>>,
-    repairs: BTreeMap<NodeId, Group<WriteItem>>,
+    repairs: BTreeMap<NodeId, (Group<WriteItem>, SmallVec<[u64; 1]>)>,
+    /// What is under way of them.
+    under_way: Repairs,
     bytes_max: usize,
     repairs_sent: u64,
     /// What the operation belongs to that takes a step.
@@ -64,13 +67,19 @@ impl<I> Group<I> {
 
 impl<'a, T> Outbox<'a, T> {
     /// An empty outbox; requests of more than about `bytes_max` bytes are cut in several.
-    pub(super) fn new(effects: &'a mut Vec<Effect<T>>, health: Arc<Health>, bytes_max: usize) -> Self {
+    pub(super) fn new(
+        effects: &'a mut Vec<Effect<T>>,
+        health: Arc<Health>,
+        under_way: Repairs,
+        bytes_max: usize,
+    ) -> Self {
         Outbox {
             effects,
             local_reads: SmallVec::new(),
             reads: BTreeMap::new(),
             writes: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            under_way,
             bytes_max,
             repairs_sent: 0,
             trace: TraceId::NONE,
@@ -106,13 +115,31 @@ impl<'a, T> Outbox<'a, T> {
         group.add(item, (op, index), timeout_us, self.trace);
     }
 
-    pub(super) fn repair(&mut self, peer: NodeId, op: OpId, item: WriteItem, timeout_us: u64) {
+    /// Repairs a peer's record, and does not want to know how that ends. What heals a damage goes in any case.
+    pub(super) fn repair(
+        &mut self,
+        peer: NodeId,
+        op: OpId,
+        (item, digest): (WriteItem, u64),
+        timeout_us: u64,
+    ) {
+        let heals = item.heal.is_some();
+        if !heals && !self.under_way.admit(peer, digest) {
+            return;
+        }
         self.repairs_sent += 1;
-        let group = self.repairs.entry(peer).or_default();
+        let (group, digests) = self.repairs.entry(peer).or_default();
         if let Some(full) = group.make_room(bytes_of(&item), self.bytes_max) {
-            self.effects.push(repair_call(peer, full));
+            let call = self.under_way.sent(peer, std::mem::take(digests));
+            self.effects.push(repair_call(peer, full, call));
         }
         group.add(item, (op, 0), timeout_us, self.trace);
+        digests.extend((!heals).then_some(digest));
+    }
+
+    /// A request with repairs was answered, or will not be.
+    pub(super) fn repairs_ended(&mut self, call: u64) {
+        self.under_way.ended(call);
     }
 
     /// Repairs a peer's record, and wants to know of its commit.
@@ -162,15 +189,18 @@ impl<'a, T> Outbox<'a, T> {
         self.missed.push(peer);
     }
 
-    /// Turns what was gathered into effects, peers in ascending order; returns the peers that were waited for in vain.
-    pub(super) fn flush(self) -> SmallVec<[NodeId; 4]> {
+    /// Turns what was gathered into effects, peers in ascending order; returns the peers that were waited for in vain, and the repairs that are under way.
+    pub(super) fn flush(mut self) -> (SmallVec<[NodeId; 4]>, Repairs) {
         if !self.local_reads.is_empty() {
             self.effects.push(Effect::Read(self.local_reads));
         }
         self.effects.extend(self.reads.into_iter().map(|(peer, group)| read_call(peer, group)));
         self.effects.extend(self.writes.into_iter().map(|(peer, group)| write_call(peer, group)));
-        self.effects.extend(self.repairs.into_iter().map(|(peer, group)| repair_call(peer, group)));
-        self.missed
+        for (peer, (group, digests)) in self.repairs {
+            let call = self.under_way.sent(peer, digests);
+            self.effects.push(repair_call(peer, group, call));
+        }
+        (self.missed, self.under_way)
     }
 }
 
@@ -189,7 +219,7 @@ fn write_call<T>(peer: NodeId, group: Group<WriteItem>) -> Effect<T> {
     Effect::Call { peer, body: RequestBody::Write(items), timeout_us, token: CallToken::Write(owners), trace }
 }
 
-fn repair_call<T>(peer: NodeId, group: Group<WriteItem>) -> Effect<T> {
+fn repair_call<T>(peer: NodeId, group: Group<WriteItem>, call: u64) -> Effect<T> {
     let Group { items, timeout_us, trace, .. } = group;
-    Effect::Call { peer, body: RequestBody::Write(items), timeout_us, token: CallToken::Repair, trace }
+    Effect::Call { peer, body: RequestBody::Write(items), timeout_us, token: CallToken::Repair(call), trace }
 }

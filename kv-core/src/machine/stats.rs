@@ -23,6 +23,8 @@ pub struct MachineStats {
     pub scans_failed: u64,
     /// Records sent to owners that were behind, this node among them.
     pub repairs: u64,
+    /// Records that reads found owners to lack and that were not sent, because the same was under way to that owner, or too many were.
+    pub repairs_left_out: u64,
     /// Copies for absent owners that those have committed.
     pub copies_delivered: u64,
     /// Puts handed to an owner.
@@ -52,6 +54,7 @@ impl Default for MachineStats {
             scans_answered: 0,
             scans_failed: 0,
             repairs: 0,
+            repairs_left_out: 0,
             copies_delivered: 0,
             forwarded: 0,
             shed: 0,

@@ -4,7 +4,7 @@ use kv_core::error::ErrorKind;
 use kv_core::ids::NodeId;
 use kv_core::wire::{AnswerBody, RequestBody};
 
-use crate::cluster::{Cluster, Link, key, texts};
+use crate::cluster::{Cluster, Link, Part, key, texts};
 use crate::puts::blind;
 use crate::store::Fault;
 
@@ -25,6 +25,28 @@ pub(crate) fn a_get_brings_owners_up_to_date_that_were_behind() {
     assert_eq!(cluster.values(NodeId(3), &key), ["v"]);
     assert_eq!(cluster.held(NodeId(3), &key), cluster.held(NodeId(1), &key));
     assert_eq!(cluster.stats(NodeId(3)).repairs, 1);
+}
+
+#[test]
+fn what_is_under_way_to_an_owner_is_not_sent_to_it_again() {
+    let mut cluster = Cluster::new(3);
+    let key = key("k");
+    cluster.isolate(NodeId(3), Link::Refused);
+    cluster.put(NodeId(1), Put::new("default", key.clone(), "v"));
+    cluster.isolate(NodeId(3), Link::Up);
+    cluster.stop(NodeId(3), Part::Writer);
+    for _ in 0..10 {
+        cluster.get(NodeId(1), Get::new("default", key.clone()).with_r(Quorum::All));
+    }
+    let stats = cluster.stats(NodeId(1));
+    assert_eq!((stats.repairs, stats.repairs_left_out), (1, 9));
+    cluster.go_on();
+    assert_eq!(cluster.held(NodeId(3), &key), cluster.held(NodeId(1), &key));
+    cluster.isolate(NodeId(3), Link::Refused);
+    cluster.put(NodeId(1), Put::new("default", key.clone(), "w"));
+    cluster.isolate(NodeId(3), Link::Up);
+    cluster.get(NodeId(1), Get::new("default", key.clone()).with_r(Quorum::All));
+    assert_eq!(cluster.held(NodeId(3), &key), cluster.held(NodeId(1), &key), "the next is sent");
 }
 
 #[test]

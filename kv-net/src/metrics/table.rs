@@ -52,6 +52,8 @@ metrics! {
         |from, to| to.one(from.node.machine.forwarded);
     "kv_repairs_total" Counter [] "Records sent to owners that were behind, this node among them.",
         |from, to| to.one(from.node.machine.repairs);
+    "kv_repairs_left_out_total" Counter [] "Records that reads found owners to lack and that were not sent, because the same was under way or too many were.",
+        |from, to| to.one(from.node.machine.repairs_left_out);
 
     "kv_get_duration_seconds" Histogram [] "From the beginning of a get to its answer or failure, at its coordinator; without gets that one record of this node answered where they arrived.",
         |from, to| to.seconds(&from.node.machine.get_us);

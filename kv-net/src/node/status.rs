@@ -84,6 +84,7 @@ fn counters(stats: &MachineStats, local_gets: u64, versions_discarded: u64) -> V
         ("scans_answered", stats.scans_answered),
         ("scans_failed", stats.scans_failed),
         ("repairs", stats.repairs),
+        ("repairs_left_out", stats.repairs_left_out),
         ("copies_delivered", stats.copies_delivered),
         ("forwarded", stats.forwarded),
         ("shed", stats.shed),

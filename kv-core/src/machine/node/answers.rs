@@ -101,7 +101,8 @@ impl<T> NodeMachine<T> {
                 let gets = self.anti_entropy.answer(at, (step, result), outbox);
                 self.get_to_repair(at, gets, outbox);
             }
-            (CallToken::Repair | CallToken::Gossip, _) => {}
+            (CallToken::Repair(call), _) => outbox.repairs_ended(call),
+            (CallToken::Gossip, _) => {}
         }
     }
 }

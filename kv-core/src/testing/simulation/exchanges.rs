@@ -13,7 +13,7 @@ use crate::tree::{LEAVES, LeafId, TreeId};
 /// How many periods nodes are given to find what differs, and then to find that nothing does.
 const PERIODS: u64 = 12;
 /// How many until what is deleted is gone: five epochs, each a few rounds of exchanges.
-const REAPING_PERIODS_MAX: u64 = 40;
+const REAPING_PERIODS_MAX: u64 = 100;
 /// However short the period is, a round takes as long, in microseconds: some answers of each peer.
 const ROUND_US_MIN: u64 = 60_000;
 

@@ -256,8 +256,10 @@ impl SimulatedNode {
                 }
             }
             NodeEvent::Tick { .. } => {
-                if let Some(process) = &mut self.process {
-                    process.wake_at_us = None;
+                let Some(process) = &mut self.process else { return };
+                if process.wake_at_us.take_if(|at_us| *at_us <= fabric.now_us).is_none() {
+                    // It was woken earlier than this and has planned anew since.
+                    return;
                 }
                 self.run(Event::Tick, fabric);
             }
