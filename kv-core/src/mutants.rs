@@ -60,6 +60,7 @@ pub enum Mutant {
     ExpiryComesEarly,
     TwinsAreShown,
     RetryWritesAgain,
+    AbsentAreAsked,
 }
 
 impl Mutant {
@@ -120,6 +121,7 @@ impl Mutant {
         Mutant::ExpiryComesEarly,
         Mutant::TwinsAreShown,
         Mutant::RetryWritesAgain,
+        Mutant::AbsentAreAsked,
     ];
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Incarnation, NodeId};
 use crate::membership::Liveness;
+use crate::mutants::{self, Mutant};
 
 /// A peer is slow if its answers take this many times as long as those of the quickest peer, and [`SLOW_US`] more.
 const SLOW_TIMES: u64 = 4;
@@ -42,11 +43,14 @@ impl Health {
 
     /// Whether a peer is known to be gone: it is not asked at all.
     pub fn is_down(&self, node: NodeId) -> bool {
-        self.peer(node).liveness == Liveness::Down
+        !mutants::on(Mutant::AbsentAreAsked) && self.peer(node).liveness == Liveness::Down
     }
 
     /// How gladly a peer is asked: the lower the better.
     pub fn rank(&self, node: NodeId) -> u8 {
+        if mutants::on(Mutant::AbsentAreAsked) {
+            return 0;
+        }
         match self.peer(node).liveness {
             Liveness::Down => 3,
             Liveness::Suspected => 2,

@@ -140,10 +140,17 @@ pub(crate) fn a_slow_owner_is_routed_around() {
     cluster.put(NodeId(1), Put::new("default", key.clone(), "v"));
     let second = cluster.owners(&key)[1];
     cluster.link(NodeId(1), second, Link::Silent);
-    let reader = cluster.start(NodeId(1), RequestBody::Get(Get::new("default", key)));
+    let get = || RequestBody::Get(Get::new("default", key.clone()));
+    let reader = cluster.start(NodeId(1), get());
     assert_eq!(cluster.told(reader), None);
     cluster.advance(25);
     assert!(cluster.told(reader).is_some(), "the third owner was asked after the hedge delay");
+    for _ in 0..4 {
+        cluster.start(NodeId(1), get());
+        cluster.advance(25);
+    }
+    let reader = cluster.start(NodeId(1), get());
+    assert!(cluster.told(reader).is_some(), "it is asked last now");
 }
 
 #[test]

@@ -93,6 +93,7 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::ExpiryComesEarly, expiry::a_value_is_there_until_it_expires_and_then_for_nobody),
     (Mutant::TwinsAreShown, retries::two_tries_that_did_not_know_of_each_other_are_shown_as_one_value),
     (Mutant::RetryWritesAgain, retries::a_put_that_is_tried_again_is_found_and_not_made_anew),
+    (Mutant::AbsentAreAsked, gets::a_slow_owner_is_routed_around),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

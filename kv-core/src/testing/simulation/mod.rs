@@ -14,6 +14,7 @@
 // Everything here is made by the simulation itself: an index out of range is a bug of the simulator, which should stop the run.
 #![allow(clippy::indexing_slicing)]
 
+mod away;
 mod check;
 mod client;
 mod clocks;

@@ -95,10 +95,7 @@ impl Network {
                 "two groups".to_string()
             }
             1 => {
-                self.cut[one] = u32::MAX;
-                for from in 0..=self.nodes {
-                    self.cut[from] |= 1 << one;
-                }
+                self.cut_off(one);
                 format!("node {one} is cut off")
             }
             2 => {
@@ -118,12 +115,25 @@ impl Network {
                 format!("link {one} -> {other} is cut")
             }
             _ => {
-                self.cut[one] = u32::MAX;
+                self.mute(one);
                 format!("nothing leaves node {one}")
             }
         };
         // A node always reaches itself; it never uses the network for that.
         (self.cuts, what)
+    }
+
+    /// Lets nothing get to a node or leave it.
+    pub(super) fn cut_off(&mut self, node: usize) {
+        self.mute(node);
+        for from in 0..=self.nodes {
+            self.cut[from] |= 1 << node;
+        }
+    }
+
+    /// Lets nothing leave a node.
+    pub(super) fn mute(&mut self, node: usize) {
+        self.cut[node] = u32::MAX;
     }
 
     /// Slows down, each by its own measure, the connections over which a node calls its peers; its answers are quick. Returns the number of

@@ -316,6 +316,13 @@ impl SimulatedNode {
         self.run(Event::Answer { token, peer: node_id(peer), took_us, result }, fabric);
     }
 
+    /// Whether the node takes its clock for wrong.
+    pub(super) fn is_off(&self, fabric: &Fabric) -> bool {
+        let distance_ms =
+            self.process.as_ref().map_or(0, |process| process.peers.distance_ms(self.now(fabric)));
+        distance_ms > self.view.limits.clock_drift_ms_max
+    }
+
     fn arm_wakeup(&mut self, fabric: &mut Fabric) {
         let Some(process) = &mut self.process else { return };
         // Timers of a real node are no finer than this either.

@@ -96,6 +96,8 @@ pub enum Check {
     RecordsStaySmall,
     /// When faults are over operations succeed.
     ServiceComesBack,
+    /// While one node is away operations on keys of which a majority of owners is left go on, and hardly slower.
+    MajorityGoesOn,
     /// A message comes out of its encoding as it went in.
     MessagesKeepTheirMeaning,
 }
@@ -121,6 +123,7 @@ impl fmt::Display for Check {
             Check::ExpiriesAreKept => "expiries are kept",
             Check::RetriesAreRecognised => "retries are recognised",
             Check::RecordsStaySmall => "bounded record growth",
+            Check::MajorityGoesOn => "a majority goes on",
             Check::ServiceComesBack => "service comes back",
             Check::MessagesKeepTheirMeaning => "messages keep their meaning",
         })

@@ -44,6 +44,7 @@ impl World {
         self.check_growth(&mut violations);
         self.check_trees(&mut violations);
         self.check_retries(&mut violations);
+        self.check_while_one_is_away(&mut violations);
         violations
     }
 
