@@ -4,8 +4,10 @@
 mod simulate {
     pub(crate) mod hunt;
     pub(crate) mod many;
+    pub(crate) mod recall;
 }
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,6 +46,9 @@ pub(crate) struct Arguments {
     /// Hunt every mutant and print a table; fails if one is not found within --seeds.
     #[arg(long)]
     mutants: bool,
+    /// Hunt every mutant and write to that file which check found it, and which found each known pitfall; fails if one is not found within --seeds.
+    #[arg(long, value_name = "FILE")]
+    recall: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -79,8 +84,10 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let found = if arguments.mutants {
-        !simulate::hunt::hunt(&arguments)
+    let found = if let Some(file) = &arguments.recall {
+        !simulate::recall::write(&arguments, file)
+    } else if arguments.mutants {
+        !simulate::hunt::report(&arguments)
     } else if let Some(seed) = arguments.seed {
         kv_core::mutants::choose(simulate::hunt::by_name(arguments.mutant.as_deref()));
         let mut report = Simulation::new(arguments.config()).seed(seed).run();

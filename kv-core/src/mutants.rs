@@ -61,6 +61,9 @@ pub enum Mutant {
     TwinsAreShown,
     RetryWritesAgain,
     AbsentAreAsked,
+    RepairsAreUnbounded,
+    ReplicasRefuseStamps,
+    MergeCombines,
 }
 
 impl Mutant {
@@ -122,6 +125,9 @@ impl Mutant {
         Mutant::TwinsAreShown,
         Mutant::RetryWritesAgain,
         Mutant::AbsentAreAsked,
+        Mutant::RepairsAreUnbounded,
+        Mutant::ReplicasRefuseStamps,
+        Mutant::MergeCombines,
     ];
 }
 

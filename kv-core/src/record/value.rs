@@ -147,6 +147,12 @@ impl Record {
             .collect();
         resolver.keep(&candidates, &mut kept);
         drop(candidates);
+        if mutants::on(Mutant::MergeCombines) {
+            let parts = self.versions.iter().filter_map(|version| version.value.as_deref());
+            let sum = xxhash_rust::xxh3::xxh3_64(&parts.collect::<Vec<_>>().concat());
+            let combined = bytes::Bytes::copy_from_slice(&sum.to_le_bytes());
+            self.versions.iter_mut().for_each(|version| version.value = Some(combined.clone()));
+        }
         // A resolver that keeps nothing breaks its contract; a write is never lost to that.
         if kept.iter().any(|kept| *kept) {
             self.retain(&kept);

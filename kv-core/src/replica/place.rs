@@ -1,3 +1,4 @@
+use crate::causality::Stamp;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{BucketId, Epoch, Token};
 use crate::mutants::{self, Mutant};
@@ -62,6 +63,12 @@ impl Place<'_> {
             // With nothing a damaged record is healed of which nobody has a version.
             let is_empty = merge.record.dots().is_ok_and(|dots| dots.is_empty());
             return if is_empty { Ok(age) } else { Err(ErrorKind::StaleEpoch) };
+        }
+        if mutants::on(Mutant::ReplicasRefuseStamps) {
+            let stamp = merge.record.decode().map_or(Stamp::default(), |record| record.stamp());
+            if stamp.millis() > self.now.wall_ms + age.drift_ms {
+                return Err(ErrorKind::ClockSkew);
+            }
         }
         self.epochs.heard_epoch(tree, read);
         if mutants::on(Mutant::NoFence) || (read.plus(1) >= age.epoch && read <= age.epoch.plus(1)) {

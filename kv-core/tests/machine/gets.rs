@@ -28,7 +28,7 @@ pub(crate) fn a_get_brings_owners_up_to_date_that_were_behind() {
 }
 
 #[test]
-fn what_is_under_way_to_an_owner_is_not_sent_to_it_again() {
+pub(crate) fn what_is_under_way_to_an_owner_is_not_sent_to_it_again() {
     let mut cluster = Cluster::new(3);
     let key = key("k");
     cluster.isolate(NodeId(3), Link::Refused);

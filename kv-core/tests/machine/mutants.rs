@@ -5,8 +5,8 @@ use std::panic::catch_unwind;
 use kv_core::mutants::{Mutant, choose};
 
 use crate::{
-    batches, damage, deadlines, epochs, exchanges, expiry, forwarding, gets, lives, puts, retries, scans,
-    stand_ins,
+    batches, damage, deadlines, door, epochs, exchanges, expiry, forwarding, gets, lives, puts, retries,
+    scans, stand_ins,
 };
 
 const CAUGHT: &[(Mutant, fn())] = &[
@@ -94,6 +94,9 @@ const CAUGHT: &[(Mutant, fn())] = &[
     (Mutant::TwinsAreShown, retries::two_tries_that_did_not_know_of_each_other_are_shown_as_one_value),
     (Mutant::RetryWritesAgain, retries::a_put_that_is_tried_again_is_found_and_not_made_anew),
     (Mutant::AbsentAreAsked, gets::a_slow_owner_is_routed_around),
+    (Mutant::RepairsAreUnbounded, gets::what_is_under_way_to_an_owner_is_not_sent_to_it_again),
+    (Mutant::ReplicasRefuseStamps, door::a_record_from_far_ahead_is_taken_by_every_owner),
+    (Mutant::MergeCombines, gets::concurrent_writes_on_two_sides_are_all_found_and_spread),
     (Mutant::BlindPutReplaces, batches::a_later_write_of_a_key_in_one_batch_sees_the_earlier_ones),
 ];
 

@@ -27,6 +27,8 @@ pub(super) struct Fabric {
     pub(super) message_faults: u64,
     /// Messages that their encoding did not bring back.
     pub(super) garbled: u64,
+    /// Records that a node sent to an owner to repair it while the same was under way to it.
+    pub(super) doubled_repairs: u64,
 }
 
 /// One message in so many travels as bytes.

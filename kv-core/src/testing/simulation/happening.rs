@@ -61,6 +61,8 @@ pub(super) struct PendingCall {
     pub(super) peer: usize,
     pub(super) token: CallToken,
     pub(super) sent_us: u64,
+    /// The digests of the records that it repairs, if no operation waits for it.
+    pub(super) repairs: Vec<u64>,
     /// Its answer arrived and may arrive again.
     pub(super) answered: bool,
 }

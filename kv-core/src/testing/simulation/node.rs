@@ -246,7 +246,7 @@ impl SimulatedNode {
             NodeEvent::Answer { call, result, again, .. } => self.take_answer(call, result, again, fabric),
             NodeEvent::CallExpires { call, .. } => {
                 let Some(process) = &mut self.process else { return };
-                if let Some(PendingCall { peer, token, sent_us, answered: false }) =
+                if let Some(PendingCall { peer, token, sent_us, answered: false, .. }) =
                     process.calls.remove(&call)
                 {
                     let message = "nothing came in time".into();

@@ -86,6 +86,8 @@ pub enum Check {
     ReplicasConverge,
     /// Converged replicas are not repaired.
     ConvergedNeedNoRepair,
+    /// A record is on its way to an owner once at a time, however often it is read meanwhile.
+    RepairsAreBounded,
     /// No get shows a value that had expired by its coordinator's clock when it began.
     ExpiredIsNotShown,
     /// A value expires when its put, or a change of its expiry, said, and a change of an expiry shows no value that a put replaced.
@@ -119,6 +121,7 @@ impl fmt::Display for Check {
             Check::WholeRecordsTravel => "whole records travel",
             Check::ReplicasConverge => "convergence",
             Check::ConvergedNeedNoRepair => "no repair of converged replicas",
+            Check::RepairsAreBounded => "bounded repairs",
             Check::ExpiredIsNotShown => "nothing that expired is shown",
             Check::ExpiriesAreKept => "expiries are kept",
             Check::RetriesAreRecognised => "retries are recognised",

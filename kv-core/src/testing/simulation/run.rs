@@ -130,6 +130,13 @@ impl Simulation {
             let message = format!("{} messages changed when they were encoded", world.fabric.garbled);
             violations.push(Violation { check: Check::MessagesKeepTheirMeaning, message });
         }
+        if world.fabric.doubled_repairs > 0 {
+            let message = format!(
+                "{} records were sent to owners while the same were under way to them",
+                world.fabric.doubled_repairs
+            );
+            violations.push(Violation { check: Check::RepairsAreBounded, message });
+        }
         if world.strays > 0 {
             let message = format!("{} keys of scans are not where they should be", world.strays);
             violations.push(Violation { check: Check::PagesAreInOrder, message });
@@ -216,6 +223,7 @@ impl Simulation {
                 faults: 0,
                 message_faults: 0,
                 garbled: 0,
+                doubled_repairs: 0,
             },
             flips: vec![0; keys.len()],
             stores: Stores::new(Arc::clone(&self.storage), nodes.len()),

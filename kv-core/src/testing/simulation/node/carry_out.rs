@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 
-use crate::machine::{Effect, Event, Outcome, resolve, show};
+use crate::machine::{CallToken, Effect, Event, Outcome, resolve, show};
 use crate::replica::{Partitions, read, read_copies, read_range};
 use crate::testing::simulation::fabric::Fabric;
 use crate::testing::simulation::happening::{Happening, NodeEvent, PendingCall, Ticket};
 use crate::testing::simulation::node::SimulatedNode;
-use crate::wire::{AnswerBody, Request};
+use crate::wire::{AnswerBody, Request, RequestBody};
 
 /// One read or merge in so many is carried out late, after other things.
 const LATE_EVERY: u64 = 16;
@@ -104,10 +104,18 @@ impl SimulatedNode {
                     let Some(process) = &mut self.process else { return };
                     process.last_call += 1;
                     let call = process.last_call;
+                    let repairs = repaired(&token, &body);
+                    let under_way = |digest: &u64| {
+                        let calls = process.calls.values().filter(|call| call.peer == peer && !call.answered);
+                        calls.into_iter().any(|call| call.repairs.contains(digest))
+                    };
+                    fabric.doubled_repairs +=
+                        repairs.iter().filter(|digest| under_way(digest)).count() as u64;
+                    let sent_us = fabric.now_us;
                     process
                         .calls
-                        .insert(call, PendingCall { peer, token, sent_us: fabric.now_us, answered: false });
-                    let forwarded = matches!(body, crate::wire::RequestBody::Forward(_));
+                        .insert(call, PendingCall { peer, token, sent_us, repairs, answered: false });
+                    let forwarded = matches!(body, RequestBody::Forward(_));
                     let header = process.door(&self.view, &*self.disk).header(now);
                     let ticket = Ticket::Peer { node: self.index, life, call, forwarded };
                     fabric.send_request(self.index, peer, ticket, Request { header, body });
@@ -138,5 +146,16 @@ impl SimulatedNode {
             let answer = process.door(&self.view, &*self.disk).answer(now, body);
             fabric.send_answer(self.index, ticket, answer);
         }
+    }
+}
+
+/// What a request repairs for whose end no operation waits, and heals no damage with.
+fn repaired(token: &CallToken, body: &RequestBody) -> Vec<u64> {
+    match (token, body) {
+        (CallToken::Repair(_), RequestBody::Write(items)) => {
+            let repairs = items.iter().filter(|item| item.heal.is_none());
+            repairs.map(|item| xxhash_rust::xxh3::xxh3_64(&item.record)).collect()
+        }
+        _ => Vec::new(),
     }
 }
