@@ -119,6 +119,11 @@ impl AntiEntropy {
         self.round.status(self.trees.len() as u64)
     }
 
+    /// With whom a partition was exchanged, and how many milliseconds ago that was last.
+    pub(super) fn exchanged_ms(&self, tree: TreeId, now: Now) -> Vec<(NodeId, u64)> {
+        self.round.exchanged_ms(tree, now)
+    }
+
     /// Begins a round now, and goes through it without rest; returns its number.
     pub(super) fn start(&mut self, now: Now) -> u64 {
         self.at_us = self.at_us.min(now.monotonic_us);

@@ -25,7 +25,7 @@ pub(super) struct Delivery {
     /// Copies that owners have committed.
     pub(super) delivered: u64,
     /// Copies among them that owners refused as too old.
-    stale: u64,
+    pub(super) stale: u64,
 }
 
 #[derive(Debug)]

@@ -280,6 +280,7 @@ impl GetWork {
         }
         if self.quorum.has_damage() {
             self.damages = self.quorum.damages();
+            outbox.saw_damage(self.damages.iter().flatten().count());
             self.round = HEALING;
             self.resolution = None;
             self.phase = Phase::Settling;

@@ -194,7 +194,9 @@ impl<T> NodeMachine<T> {
             }
         }
         self.stats.repairs += outbox.repairs_sent();
+        self.stats.damages_seen += outbox.damages_seen();
         self.stats.copies_delivered = self.delivery.delivered;
+        self.stats.copies_stale = self.delivery.stale;
         let (missed, repairs) = outbox.flush();
         self.stats.repairs_left_out = repairs.left_out;
         self.repairs = repairs;

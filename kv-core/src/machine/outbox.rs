@@ -23,6 +23,7 @@ pub(super) struct Outbox<'a, T> {
     under_way: Repairs,
     bytes_max: usize,
     repairs_sent: u64,
+    damages_seen: u64,
     /// What the operation belongs to that takes a step.
     pub(super) trace: TraceId,
     /// How the peers are.
@@ -82,6 +83,7 @@ impl<'a, T> Outbox<'a, T> {
             under_way,
             bytes_max,
             repairs_sent: 0,
+            damages_seen: 0,
             trace: TraceId::NONE,
             health,
             missed: SmallVec::new(),
@@ -173,6 +175,15 @@ impl<'a, T> Outbox<'a, T> {
 
     pub(super) fn effect(&mut self, effect: Effect<T>) {
         self.effects.push(effect);
+    }
+
+    /// Takes note of damaged records that a get was told of.
+    pub(super) fn saw_damage(&mut self, records: usize) {
+        self.damages_seen += records as u64;
+    }
+
+    pub(super) fn damages_seen(&self) -> u64 {
+        self.damages_seen
     }
 
     pub(super) fn repairs_sent(&self) -> u64 {

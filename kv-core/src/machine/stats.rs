@@ -27,6 +27,10 @@ pub struct MachineStats {
     pub repairs_left_out: u64,
     /// Copies for absent owners that those have committed.
     pub copies_delivered: u64,
+    /// Copies for absent owners that those refused because they were read too long ago: delivered before, or counted by nobody.
+    pub copies_stale: u64,
+    /// Damaged records that owners reported to gets of this node, itself among them.
+    pub damages_seen: u64,
     /// Puts handed to an owner.
     pub forwarded: u64,
     /// Operations refused because too many were under way.
@@ -56,6 +60,8 @@ impl Default for MachineStats {
             repairs: 0,
             repairs_left_out: 0,
             copies_delivered: 0,
+            copies_stale: 0,
+            damages_seen: 0,
             forwarded: 0,
             shed: 0,
             errors: BTreeMap::new(),

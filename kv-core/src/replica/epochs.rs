@@ -1,16 +1,17 @@
+mod figures;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ids::{Epoch, NodeId, PartitionId};
+use crate::ids::{Epoch, NodeId};
 use crate::mutants::{self, Mutant};
 use crate::record::RecoveringMark;
 use crate::replica::epochs::stored::put;
 use crate::storage::Batch;
 use crate::tree::{LEAVES, LeafId, TreeId};
 use crate::view::View;
-use crate::wire::{ClearItem, EpochStatus, Standing};
+use crate::wire::{ClearItem, Standing};
 
 pub(super) use stored::{load, put_replacement};
 
@@ -384,28 +385,6 @@ impl Epochs {
     #[cfg(feature = "testing")]
     pub fn go_to(&self, tree: TreeId, epoch: Epoch) {
         self.lock().state(tree).stored.epoch = epoch;
-    }
-
-    /// How the partitions are getting on of which the node of `view` is an owner.
-    pub fn figures(&self, view: &View) -> EpochStatus {
-        let partitioning = view.layout.partitioning();
-        let inner = self.lock();
-        let mut status = EpochStatus::default();
-        for bucket in view.table().buckets().filter_map(|(_, id, _)| view.bucket_by_id(id)) {
-            for partition in (0..partitioning.count()).map(PartitionId) {
-                if !view.owners(bucket, partitioning.first_token(partition)).contains(&view.node()) {
-                    continue;
-                }
-                let stored = inner.stored(TreeId { bucket: bucket.id, partition });
-                let is_first = status.partitions == 0;
-                status.partitions += 1;
-                status.lowest = if is_first { stored.epoch } else { status.lowest.min(stored.epoch) };
-                status.highest = status.highest.max(stored.epoch);
-                status.recovering += u64::from(stored.recovering.is_some());
-                status.ageing += u64::from(stored.ages != 0);
-            }
-        }
-        status
     }
 }
 

@@ -5,7 +5,7 @@ use crate::bucket::{BucketProperties, BucketTable};
 use crate::causality::Stamp;
 use crate::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use crate::error::Error;
-use crate::ids::{ClusterId, Epoch, Incarnation, NodeId, TraceId};
+use crate::ids::{BucketId, ClusterId, Epoch, Incarnation, NodeId, PartitionId, TraceId};
 use crate::layout::Layout;
 use crate::membership::Liveness;
 use crate::storage::StorageStats;
@@ -76,6 +76,8 @@ pub enum RequestBody {
     Scan(Scan),
     /// A packet of gossip; for peers.
     Gossip(Bytes),
+    /// Tells how the partitions of a bucket are getting on of which the node is an owner.
+    Partitions(BucketId),
     /// Begins a round of anti-entropy now.
     Repair,
     /// Counts leaves of this node's trees anew, by looking at each record.
@@ -180,6 +182,8 @@ pub enum AnswerBody {
     Range(RangeAnswer),
     /// A page of keys.
     Scan(Result<ScanAnswer, Error>),
+    /// How partitions are getting on.
+    Partitions(#[serde(deserialize_with = "crate::codec::list")] Vec<PartitionStatus>),
     /// The number of the round that begins.
     Repair(u64),
     /// What leaves were counted to.
@@ -249,6 +253,22 @@ pub struct EpochStatus {
     pub recovering: u64,
     /// Those that hold something deleted or expiring, which goes when epochs have gone by.
     pub ageing: u64,
+}
+
+/// How one partition of a bucket is getting on at a node that is an owner of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionStatus {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Its epoch there.
+    pub epoch: Epoch,
+    /// Whether the node lacks what it once had or is to have, and so does not count in reads.
+    pub is_recovering: bool,
+    /// In how many of its 64 leaves something deleted or expiring is held, which goes when epochs have gone by.
+    pub ageing_leaves: u8,
+    /// The other owners with which the node has exchanged it since it started, and how many milliseconds ago that was last.
+    #[serde(deserialize_with = "crate::codec::list")]
+    pub exchanged: Vec<(NodeId, u64)>,
 }
 
 /// How anti-entropy of one node is getting on.

@@ -6,8 +6,8 @@ mod peer;
 
 pub use frame::{decode_answer, decode_request, encode_answer, encode_request};
 pub use message::{
-    Answer, AnswerBody, BucketChange, ClusterInfo, EpochStatus, Header, Join, NodeStatus, PeerStatus,
-    RepairStatus, Request, RequestBody,
+    Answer, AnswerBody, BucketChange, ClusterInfo, EpochStatus, Header, Join, NodeStatus, PartitionStatus,
+    PeerStatus, RepairStatus, Request, RequestBody,
 };
 pub use peer::{
     ClearItem, CompareAnswer, CompareItem, Forward, ForwardAnswer, Heal, RangeAnswer, RangeEntry, RangeItem,

@@ -2,8 +2,9 @@
 
 use kv_core::command::{Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::BucketId;
 use kv_core::tree::{LeafCount, LeafId};
-use kv_core::wire::{BucketChange, ClusterInfo, NodeStatus};
+use kv_core::wire::{BucketChange, ClusterInfo, NodeStatus, PartitionStatus};
 use tokio::runtime::Runtime;
 
 use crate::client::ClientBuilder;
@@ -85,6 +86,15 @@ impl Client {
     /// As [`crate::Client::status`].
     pub fn status(&self, address: &str) -> Result<NodeStatus, Error> {
         self.runtime.block_on(self.client.status(address))
+    }
+
+    /// As [`crate::Client::partitions`].
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Client::partitions`].
+    pub fn partitions(&self, address: &str, bucket: BucketId) -> Result<Vec<PartitionStatus>, Error> {
+        self.runtime.block_on(self.client.partitions(address, bucket))
     }
 
     /// As [`crate::Client::repair`].

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use kv_core::command::{Attempt, Get, GetAnswer, GetMany, Put, PutMany, PutResult, Scan, ScanAnswer};
 use kv_core::error::{Error, ErrorKind};
+use kv_core::ids::BucketId;
 use kv_core::record::WriteId;
 use kv_core::tree::{LeafCount, LeafId};
-use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, NodeStatus, RequestBody};
+use kv_core::wire::{AnswerBody, BucketChange, ClusterInfo, NodeStatus, PartitionStatus, RequestBody};
 
 use crate::client::ClientBuilder;
 use crate::client::calls::{Failed, Inner, millis, no_node, unexpected};
@@ -158,6 +159,19 @@ impl Client {
     pub async fn status(&self, address: &str) -> Result<NodeStatus, Error> {
         match self.inner.ask(address, RequestBody::Status, self.inner.builder.timeout).await? {
             AnswerBody::Status(status) => Ok(*status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// How the partitions of a bucket are getting on of which the node at `address` is an owner.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not answer.
+    pub async fn partitions(&self, address: &str, bucket: BucketId) -> Result<Vec<PartitionStatus>, Error> {
+        let body = RequestBody::Partitions(bucket);
+        match self.inner.ask(address, body, self.inner.builder.timeout).await? {
+            AnswerBody::Partitions(partitions) => Ok(partitions),
             _ => Err(unexpected()),
         }
     }

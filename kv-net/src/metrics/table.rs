@@ -55,6 +55,9 @@ metrics! {
     "kv_repairs_left_out_total" Counter [] "Records that reads found owners to lack and that were not sent, because the same was under way or too many were.",
         |from, to| to.one(from.node.machine.repairs_left_out);
 
+    "kv_damages_seen_total" Counter [] "Damaged records that owners reported to gets of this node, itself among them; each is healed from the others.",
+        |from, to| to.one(from.node.machine.damages_seen);
+
     "kv_get_duration_seconds" Histogram [] "From the beginning of a get to its answer or failure, at its coordinator; without gets that one record of this node answered where they arrived.",
         |from, to| to.seconds(&from.node.machine.get_us);
     "kv_local_get_sampled_duration_seconds" Histogram [] "The same for gets that one record of this node answered where they arrived, about one of 64: _count is not how many there were.",
@@ -137,6 +140,8 @@ metrics! {
         |from, to| stand_ins(from, to, |kept| kept.bytes);
     "kv_stand_in_delivered_total" Counter [] "Copies that their owners have committed.",
         |from, to| to.one(from.node.machine.copies_delivered);
+    "kv_stand_in_stale_total" Counter [] "Copies that their owners refused because they were read too long ago: delivered before, or counted by nobody. They are dropped.",
+        |from, to| to.one(from.node.machine.copies_stale);
 
     "kv_resp_connections_open" Gauge [] "Connections of clients of Redis that are open.",
         |from, to| resp(from, to, |resp| resp.connections_open);

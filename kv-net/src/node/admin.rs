@@ -27,6 +27,7 @@ impl Shared {
         let result = match body {
             RequestBody::Cluster => Ok(AnswerBody::Cluster(Box::new(self.cluster_info()))),
             RequestBody::Status => Ok(AnswerBody::Status(Box::new(self.status()))),
+            RequestBody::Partitions(bucket) => self.partition_status(bucket),
             RequestBody::Init => self.init().await,
             RequestBody::Join(..) if sender == Sender::Client => {
                 Err(Error::new(ErrorKind::NotPermitted, "only a member may ask a node to join"))

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use kv_core::ids::NodeId;
+use kv_core::error::{Error, ErrorKind};
+use kv_core::histogram::Histogram;
+use kv_core::ids::{BucketId, NodeId};
 use kv_core::machine::{Health, MachineStats, PeerHealth};
 use kv_core::replica::CopyFigures;
-use kv_core::wire::{NodeStatus, PeerStatus};
+use kv_core::tree::TreeId;
+use kv_core::wire::{AnswerBody, NodeStatus, PeerStatus};
 
 use crate::node::shared::Shared;
 
@@ -46,7 +49,7 @@ impl Shared {
             clock_distance_ms: live.as_ref().map_or(0, |live| live.peers.distance_ms(self.now())),
             counters: counters(
                 &stats,
-                self.local_gets.figures().values.count(),
+                &self.local_gets.figures().values,
                 self.versions_discarded.load(Ordering::Relaxed),
             ),
             peers: peers
@@ -58,6 +61,22 @@ impl Shared {
                 .as_ref()
                 .map_or_else(Default::default, |live| self.partitions.epochs.figures(&live.view)),
         }
+    }
+
+    /// How the partitions of a bucket are getting on of which this node is an owner.
+    pub(super) fn partition_status(&self, bucket: BucketId) -> Result<AnswerBody, Error> {
+        let live = self.live.load_full();
+        let Some((live, known)) =
+            live.as_ref().and_then(|live| Some((live, live.view.bucket_by_id(bucket)?)))
+        else {
+            return Err(Error::new(ErrorKind::UnknownBucket, "this node has no such bucket"));
+        };
+        let mut all = self.partitions.epochs.of_bucket(&live.view, known);
+        let (now, machine) = (self.now(), self.machine.lock());
+        for status in &mut all {
+            status.exchanged = machine.exchanged_ms(TreeId { bucket, partition: status.partition }, now);
+        }
+        Ok(AnswerBody::Partitions(all))
     }
 
     fn peer_status(&self, node: NodeId, health: &Health, copies: &[(NodeId, CopyFigures)]) -> PeerStatus {
@@ -74,10 +93,16 @@ impl Shared {
     }
 }
 
-fn counters(stats: &MachineStats, local_gets: u64, versions_discarded: u64) -> Vec<(String, u64)> {
+fn counters(stats: &MachineStats, local: &Histogram, versions_discarded: u64) -> Vec<(String, u64)> {
+    let mut values = stats.values.clone();
+    values.merge(local);
+    let one_or_none = values.cumulative().find(|(bound, _)| *bound == Some(1)).map_or(0, |(_, count)| count);
+    let siblings = values.count().saturating_sub(one_or_none);
+    let local_gets = local.count();
     let named = [
         ("gets_answered", stats.gets_answered + local_gets),
         ("gets_failed", stats.gets_failed),
+        ("gets_with_siblings", siblings),
         ("puts_applied", stats.puts_applied),
         ("puts_not_applied", stats.puts_not_applied),
         ("puts_indeterminate", stats.puts_indeterminate),
@@ -85,7 +110,9 @@ fn counters(stats: &MachineStats, local_gets: u64, versions_discarded: u64) -> V
         ("scans_failed", stats.scans_failed),
         ("repairs", stats.repairs),
         ("repairs_left_out", stats.repairs_left_out),
+        ("damages_seen", stats.damages_seen),
         ("copies_delivered", stats.copies_delivered),
+        ("copies_stale", stats.copies_stale),
         ("forwarded", stats.forwarded),
         ("shed", stats.shed),
         ("versions_discarded", versions_discarded),

@@ -1,5 +1,7 @@
 //! `kv status`.
 
+mod partitions;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -25,6 +27,9 @@ pub(super) struct Arguments {
     /// Show it again and again, every 2s unless told otherwise
     #[arg(long, short = 'w', value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2s", value_parser = parse_duration)]
     watch: Option<Duration>,
+    /// Show how each partition of that bucket is getting on instead: its epoch, what it lacks, and when it was compared last with whom
+    #[arg(long, value_name = "BUCKET")]
+    partitions: Option<String>,
 }
 
 /// Back to the first corner of a terminal, with nothing left of what was there.
@@ -42,16 +47,28 @@ pub(super) async fn run(
     session: &Session,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let Some(pause) = arguments.watch else { return show(session, output, b"").await };
+    let Some(pause) = arguments.watch else { return look(arguments, session, output, b"").await };
     let clear = if output.is_json() || !std::io::stdout().is_terminal() { &b""[..] } else { CLEAR };
     loop {
-        match show(session, output, clear).await {
+        match look(arguments, session, output, clear).await {
             Err(Failure::Output(error)) => return Err(error.into()),
             // The cluster may come back.
             Err(failure) => drop(failure.report(output)),
             Ok(_) => {}
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+async fn look(
+    arguments: &Arguments,
+    session: &Session,
+    output: &mut Output,
+    clear: &[u8],
+) -> Result<Exit, Failure> {
+    match &arguments.partitions {
+        Some(bucket) => partitions::show(bucket, session, output, clear).await,
+        None => show(session, output, clear).await,
     }
 }
 

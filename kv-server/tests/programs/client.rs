@@ -309,6 +309,16 @@ fn members_are_compared_and_every_record_is_looked_at() {
     let repaired = dev.kv(["repair", "--json", "--node", "2"]).with_code(0).json();
     assert_eq!(repaired["members"][0]["keys_repaired"], 0, "{repaired}");
     assert!(repaired["members"][0]["compared"].as_u64().unwrap() > 0, "{repaired}");
+    let shown = dev.kv(["status", "--partitions", "default", "--json"]).with_code(0).json();
+    for member in shown["members"].as_array().unwrap() {
+        for partition in member["partitions"].as_array().unwrap() {
+            assert_eq!(partition["exchanged"].as_array().unwrap().len(), 2, "after a repair: {partition}");
+            assert_eq!(partition["is_recovering"], false, "{partition}");
+        }
+    }
+    let text = dev.kv(["status", "--partitions", "default"]).with_code(0).out;
+    assert!(text.contains("whole") && text.contains("with 3 "), "{text}");
+    assert!(dev.kv(["status", "--partitions", "none"]).code != Some(0));
     let strange = dev.kv(["verify", "--node", "nobody"]).with_code(2);
     assert!(strange.err.contains("there is no member 'nobody'"), "{strange:?}");
 }

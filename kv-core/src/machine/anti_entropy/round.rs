@@ -51,6 +51,12 @@ impl Round {
         }
     }
 
+    /// With whom a partition was exchanged, and how many milliseconds ago that was last.
+    pub(super) fn exchanged_ms(&self, tree: TreeId, now: Now) -> Vec<(NodeId, u64)> {
+        let pairs = self.exchanged.range((tree, NodeId(0))..=(tree, NodeId(u64::MAX)));
+        pairs.map(|((_, peer), at_us)| (*peer, now.monotonic_us.saturating_sub(*at_us) / 1_000)).collect()
+    }
+
     /// Asks for a round that begins from now on; returns its number.
     pub(super) fn start(&mut self) -> u64 {
         self.asked = self.status.rounds_begun + 1;

@@ -1,9 +1,11 @@
+use crate::ids::NodeId;
 use crate::machine::anti_entropy::Gets;
 use crate::machine::many::Asker;
 use crate::machine::node::NodeMachine;
 use crate::machine::outbox::Outbox;
 use crate::machine::{Effect, Outcome};
 use crate::time::Now;
+use crate::tree::TreeId;
 use crate::view::View;
 use crate::wire::{RangeAnswer, RepairStatus};
 
@@ -11,6 +13,11 @@ impl<T> NodeMachine<T> {
     /// How anti-entropy is getting on.
     pub fn repair_status(&self) -> RepairStatus {
         self.anti_entropy.status()
+    }
+
+    /// With whom this node has exchanged a partition since it started, and how many milliseconds ago that was last.
+    pub fn exchanged_ms(&self, tree: TreeId, now: Now) -> Vec<(NodeId, u64)> {
+        self.anti_entropy.exchanged_ms(tree, now)
     }
 
     /// Begins a round of anti-entropy.

@@ -10,6 +10,11 @@ const SLOW_CALLER_US: u64 = 60_000;
 /// How long a node is down that crashes briefly, in microseconds.
 const BRIEFLY_US: (u64, u64) = (1_000, 8_000);
 
+/// How long the network is broken, in microseconds: so that peers are suspected, and seldom so that they are taken for gone.
+const SHORT_CUT_US: (u64, u64) = (5_000, 200_000);
+/// The same, so that they are gone for most of a run.
+const LONG_CUT_US: (u64, u64) = (300_000, 1_500_000);
+
 /// What can go wrong for a while.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -77,7 +82,8 @@ impl World {
                 format!("node {node} pauses for {pause_us} us")
             }
             Kind::Network => {
-                let lasts_us = random.between(5_000, 200_000);
+                let (least_us, most_us) = if random.below(16) == 0 { LONG_CUT_US } else { SHORT_CUT_US };
+                let lasts_us = random.between(least_us, most_us);
                 let (number, what) =
                     self.fabric.network.break_something(faults.partitions, faults.delay, random);
                 self.fabric.plan_in(lasts_us, Happening::Heals(number));

@@ -36,7 +36,7 @@ macro_rules! variants {
 
 pub(super) mod contents;
 mod scans;
-mod trees;
+pub(super) mod trees;
 
 variants! { request_name, REQUESTS, RequestBody:
     "read" = RequestBody::Read(_),
@@ -55,6 +55,7 @@ variants! { request_name, REQUESTS, RequestBody:
     "read_range" = RequestBody::ReadRange(_),
     "scan" = RequestBody::Scan(_),
     "gossip" = RequestBody::Gossip(_),
+    "partitions" = RequestBody::Partitions(_),
     "repair" = RequestBody::Repair,
     "count" = RequestBody::Count(_),
     "clear" = RequestBody::Clear(_),
@@ -76,6 +77,7 @@ variants! { answer_name, ANSWERS, AnswerBody:
     "status" = AnswerBody::Status(_),
     "range" = AnswerBody::Range(_),
     "scan" = AnswerBody::Scan(_),
+    "partitions" = AnswerBody::Partitions(_),
     "repair" = AnswerBody::Repair(_),
     "counted" = AnswerBody::Counted(_),
     "cleared" = AnswerBody::Cleared(_),
@@ -331,6 +333,7 @@ pub(super) fn requests() -> Vec<(String, RequestBody)> {
         RequestBody::ReadRange(scans::range_item()),
         RequestBody::Scan(scans::scan()),
         RequestBody::Gossip(Bytes::from_static(b"packet")),
+        RequestBody::Partitions(BucketId(300)),
         RequestBody::Repair,
         RequestBody::Count(vec![trees::leaf()]),
         RequestBody::Clear(vec![trees::clear_item()]),
@@ -533,6 +536,7 @@ pub(super) fn answers() -> Vec<(String, AnswerBody)> {
         AnswerBody::Status(Box::new(status())),
         AnswerBody::Range(RangeAnswer::Page(scans::range_page())),
         AnswerBody::Scan(Ok(scans::scan_answer())),
+        AnswerBody::Partitions(vec![trees::partition_status()]),
         AnswerBody::Repair(3),
         AnswerBody::Counted(vec![trees::leaf_count()]),
         AnswerBody::Cleared(vec![true, false]),

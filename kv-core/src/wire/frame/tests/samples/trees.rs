@@ -2,7 +2,7 @@ use crate::error::ErrorKind;
 use crate::ids::{BucketId, Epoch, NodeId, PartitionId};
 use crate::record::{Provenance, Sinces};
 use crate::tree::{LeafCount, LeafId, TreeId};
-use crate::wire::{ClearItem, CompareAnswer, CompareItem, RepairStatus, Standing};
+use crate::wire::{ClearItem, CompareAnswer, CompareItem, PartitionStatus, RepairStatus, Standing};
 
 fn tree() -> TreeId {
     TreeId { bucket: BucketId(2), partition: PartitionId(300) }
@@ -40,6 +40,16 @@ pub(super) fn compare_answers() -> Vec<CompareAnswer> {
         CompareAnswer::Unknown,
         CompareAnswer::Refused(ErrorKind::UnknownBucket),
     ]
+}
+
+pub(in crate::wire::frame::tests) fn partition_status() -> PartitionStatus {
+    PartitionStatus {
+        partition: PartitionId(300),
+        epoch: Epoch(300),
+        is_recovering: true,
+        ageing_leaves: 64,
+        exchanged: vec![(NodeId(1), 0), (NodeId(300), 70_000)],
+    }
 }
 
 pub(super) fn repair_status() -> RepairStatus {
