@@ -341,7 +341,7 @@ fn answers(record: &EncodedRecord, context: &ContextToken) -> Vec<AnswerBody> {
         AnswerBody::Refused(error.clone()),
         AnswerBody::Read(vec![
             ReadAnswer::Record(Provenance::default(), record.to_bytes()),
-            ReadAnswer::Absent,
+            ReadAnswer::Absent(kv_core::ids::Epoch(3)),
             ReadAnswer::Damaged(7),
         ]),
         AnswerBody::Write(vec![

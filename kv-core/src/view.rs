@@ -241,6 +241,13 @@ impl View {
         self.layout.owners(token, bucket.properties.n.into())
     }
 
+    /// The buckets whose keys have more than one owner.
+    pub fn replicated(&self) -> Vec<BucketId> {
+        let is_replicated = |n: u8| n > 1 && self.layout.members().len() > 1;
+        let buckets = self.table().buckets().filter(|(_, _, properties)| is_replicated(properties.n));
+        buckets.map(|(_, id, _)| id).collect()
+    }
+
     /// The nodes that stand in for owners of `token` in `bucket` that are absent, in the order of preference.
     pub fn stand_ins(&self, bucket: &Bucket, token: Token) -> &[NodeId] {
         let list = self.layout.placement().preference_list(self.layout.partitioning().partition(token));

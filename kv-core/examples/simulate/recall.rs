@@ -112,10 +112,10 @@ fn found_by(number: u8, found: &str, hunted: &BTreeMap<String, Hunted>) -> Strin
         }
     }
     if mutants.is_empty() {
-        return match tests.len() {
-            0 => String::new(),
-            1 => format!("the test `{}`", tests[0]),
-            count => format!("the test `{}` and {} more", tests[0], count - 1),
+        return match tests[..] {
+            [] => String::new(),
+            [test] => format!("the test `{test}`"),
+            [first, ..] => format!("the test `{first}` and {} more", tests.len() - 1),
         };
     }
     mutants.join("; ")

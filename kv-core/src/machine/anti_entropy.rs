@@ -37,6 +37,8 @@ const REST_US_MAX: u64 = 1_000_000;
 const TURNS: u64 = 8;
 /// But not more often.
 const TURN_US: u64 = 10_000;
+/// How often a node that lacks something begins a round for its sake, whatever the period is.
+const RECOVER_US: u64 = 5_000_000;
 /// How soon again, if it has not finished.
 const TURN_AGAIN_US: u64 = 2_000;
 /// How often the trees are stored, so that after a crash only what was written to since has to be counted.
@@ -70,6 +72,8 @@ pub(super) struct AntiEntropy {
     checkpoints_left: usize,
     /// When the writer is told to look after epochs.
     turn_at_us: u64,
+    /// When the next round may begin for the sake of what this node lacks.
+    recover_at_us: u64,
 }
 
 #[derive(Debug)]
@@ -111,6 +115,7 @@ impl AntiEntropy {
             checkpoint_at_us: 0,
             checkpoints_left: 0,
             turn_at_us: 0,
+            recover_at_us: 0,
         }
     }
 
@@ -144,7 +149,9 @@ impl AntiEntropy {
             return;
         }
         if now.monotonic_us >= self.turn_at_us {
-            self.turn_at_us = now.monotonic_us + (view.limits.repair_period_ms * 1_000 / TURNS).max(TURN_US);
+            let period_us = view.limits.repair_period_ms * 1_000 / TURNS;
+            self.turn_at_us =
+                now.monotonic_us + if period_us == 0 { RECOVER_US } else { period_us.max(TURN_US) };
             outbox.effect(Effect::Mutate(Mutation::Turn));
         }
         if now.monotonic_us >= self.checkpoint_at_us {
@@ -189,6 +196,7 @@ impl AntiEntropy {
             }
         }
         self.at_us = self.round.next_us(view, now);
+        self.turn_at_us = self.turn_at_us.min(now.monotonic_us + TURN_US);
     }
 
     fn read_trees<T>(&mut self, ids: Vec<TreeId>, outbox: &mut Outbox<'_, T>) {
@@ -356,9 +364,14 @@ impl AntiEntropy {
     }
 
     /// The writer has looked after epochs.
-    pub(super) fn turned(&mut self, now: Now, has_work: bool) {
+    pub(super) fn turned(&mut self, now: Now, has_work: bool, recovers: bool) {
         if has_work {
             self.turn_at_us = self.turn_at_us.min(now.monotonic_us + TURN_AGAIN_US);
+        }
+        if recovers && now.monotonic_us >= self.recover_at_us && !self.round.is_running() {
+            // Until it has compared itself with the others it does not vote.
+            self.recover_at_us = now.monotonic_us + RECOVER_US;
+            self.start(now);
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Delivery {
     last: u64,
     /// Copies that owners have committed.
     pub(super) delivered: u64,
+    /// Copies that could not be read any more.
+    pub(super) damaged: u64,
     /// Copies among them that owners refused as too old.
     pub(super) stale: u64,
 }
@@ -37,7 +39,15 @@ enum State {
 
 impl Delivery {
     pub(super) fn new() -> Self {
-        Delivery { at_us: 0, cursor: None, state: State::Resting, last: 0, delivered: 0, stale: 0 }
+        Delivery {
+            at_us: 0,
+            cursor: None,
+            state: State::Resting,
+            last: 0,
+            delivered: 0,
+            damaged: 0,
+            stale: 0,
+        }
     }
 
     /// When it wants to be ticked.
@@ -84,9 +94,14 @@ impl Delivery {
         if !matches!(self.state, State::Reading) {
             return;
         }
-        let Ok(CopiesPage { owner: Some(owner), copies, next, .. }) = page else {
+        let Ok(CopiesPage { owner: Some(owner), copies, damaged, next }) = page else {
             return self.end_round(view, now);
         };
+        if !damaged.is_empty() {
+            // They can be handed to nobody, and while they are there the epochs of their partitions do not end.
+            self.damaged += damaged.len() as u64;
+            outbox.effect(Effect::Mutate(Mutation::Release(damaged)));
+        }
         let Some(target) = self.target(view, owner, &copies, outbox) else {
             self.pass_over(owner);
             return self.read(outbox);

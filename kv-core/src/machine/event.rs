@@ -46,8 +46,13 @@ pub enum Event<T> {
     Trees(u64, Vec<Ours>),
     /// Of which partitions members have to be asked for older copies.
     ToClear(u64, Vec<ClearItem>),
-    /// The writer has gone through what epochs gave it to do, or has more of it.
-    Turned(bool),
+    /// The writer has looked after epochs.
+    Turned {
+        /// Whether it has more to do.
+        has_work: bool,
+        /// Whether this replica lacks something that only exchanges bring back.
+        recovers: bool,
+    },
     /// A range of the local store was listed.
     Listed(u64, RangeAnswer),
     /// A round of anti-entropy is to begin now.

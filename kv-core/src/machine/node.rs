@@ -180,7 +180,7 @@ impl<T> NodeMachine<T> {
             Event::Answer { token, result, .. } => self.answer(at, token, result, &mut outbox),
             Event::Copies(page) => self.delivery.copies(at, page, &mut outbox),
             Event::ToClear(step, items) => self.anti_entropy.begin_clearing(at, (step, items), &mut outbox),
-            Event::Turned(has_work) => self.anti_entropy.turned(now, has_work),
+            Event::Turned { has_work, recovers } => self.anti_entropy.turned(now, has_work, recovers),
             Event::Trees(step, trees) => self.anti_entropy.trees(at, (step, trees), &mut outbox),
             Event::Listed(step, answer) => self.listed(at, step, answer, &mut outbox),
             Event::Repair(ticket) => self.start_repair(ticket, at, &mut outbox),
@@ -197,6 +197,7 @@ impl<T> NodeMachine<T> {
         self.stats.damages_seen += outbox.damages_seen();
         self.stats.copies_delivered = self.delivery.delivered;
         self.stats.copies_stale = self.delivery.stale;
+        self.stats.copies_damaged = self.delivery.damaged;
         let (missed, repairs) = outbox.flush();
         self.stats.repairs_left_out = repairs.left_out;
         self.repairs = repairs;

@@ -35,6 +35,8 @@ pub struct Target {
     pub is_sloppy: bool,
     /// Whether replicas are asked for what they have, and not for their votes.
     pub repairs: bool,
+    /// Whether a damaged record counts as none, and one that is not whole as what is in it: this node lacks something itself, and takes what there is.
+    pub takes_parts: bool,
     /// What the operation belongs to, if that is followed.
     pub trace: TraceId,
 }
@@ -254,16 +256,19 @@ pub(super) fn get_in_scan(
     .traced(scan.trace)
 }
 
-/// The get by which two owners of a key come to hold the same; of all its owners, if something of theirs has to be healed.
+/// The get by which two owners of a key come to hold the same; of all its owners, if something of theirs has to be healed. With `takes_parts` what one of
+/// the two has left of a damaged record is taken as it is.
 pub(super) fn get_to_repair(
     view: &View,
     bucket: &Arc<Bucket>,
     (token, key): (Token, Key),
     pair: Option<[NodeId; 2]>,
+    takes_parts: bool,
 ) -> PreparedGet {
     let mut target = target_at(view, bucket, token, key);
     target.is_sloppy = false;
     target.repairs = pair.is_some();
+    target.takes_parts = takes_parts;
     let is_partial = pair.is_some();
     if let Some(pair) = pair {
         target.owners = SmallVec::from_slice(&pair);
@@ -458,6 +463,7 @@ fn target_at(view: &View, bucket: &Arc<Bucket>, token: Token, key: Key) -> Targe
         owners,
         is_sloppy: false,
         repairs: false,
+        takes_parts: false,
         trace: TraceId::NONE,
     }
 }

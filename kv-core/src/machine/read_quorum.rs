@@ -136,10 +136,18 @@ impl ReadQuorum {
         if *replica != Replica::Waiting {
             return;
         }
+        let answer = match answer {
+            ReadAnswer::Damaged(_) if target.takes_parts => ReadAnswer::Absent(Epoch::NONE),
+            ReadAnswer::Recovering(_, read, bytes) if target.takes_parts => ReadAnswer::Record(read, bytes),
+            answer => answer,
+        };
         let garbled = Replica::Failed(ErrorKind::InvalidFrame);
         let check = |bytes| EncodedRecord::check(bytes, target.bucket.id, &target.key).ok();
         *replica = match answer {
-            ReadAnswer::Absent => Replica::Absent,
+            ReadAnswer::Absent(epoch) => {
+                origin = Some(Provenance { epoch, ..Provenance::default() });
+                Replica::Absent
+            }
             ReadAnswer::Unchanged => {
                 unchanged.map_or(Replica::Failed(ErrorKind::InvalidFrame), Replica::Record)
             }
@@ -165,7 +173,8 @@ impl ReadQuorum {
         let latest = self.origins.iter().map(|origin| origin.epoch).max().unwrap_or_default();
         for (replica, origin) in self.replicas.iter_mut().zip(&self.origins) {
             let is_behind = origin.epoch != Epoch::NONE && origin.epoch.plus(2) <= latest;
-            if is_behind && matches!(replica, Replica::Record(_) | Replica::Recovering(..)) {
+            if is_behind && matches!(replica, Replica::Absent | Replica::Record(_) | Replica::Recovering(..))
+            {
                 *replica = Replica::Failed(ErrorKind::StaleEpoch);
             }
         }

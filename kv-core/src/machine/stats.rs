@@ -29,6 +29,8 @@ pub struct MachineStats {
     pub copies_delivered: u64,
     /// Copies for absent owners that those refused because they were read too long ago: delivered before, or counted by nobody.
     pub copies_stale: u64,
+    /// Copies for absent owners that could not be read any more and were dropped.
+    pub copies_damaged: u64,
     /// Damaged records that owners reported to gets of this node, itself among them.
     pub damages_seen: u64,
     /// Puts handed to an owner.
@@ -61,6 +63,7 @@ impl Default for MachineStats {
             repairs_left_out: 0,
             copies_delivered: 0,
             copies_stale: 0,
+            copies_damaged: 0,
             damages_seen: 0,
             forwarded: 0,
             shed: 0,

@@ -89,14 +89,20 @@ impl WriteQuorum {
         self.owners.iter().enumerate().filter_map(failed).collect()
     }
 
-    fn progress(&self) -> impl Iterator<Item = Progress> {
-        self.owners.iter().copied().chain(self.stand_ins.iter().map(|stand_in| stand_in.progress))
+    /// How many owners are so, or have a node that is so and stands in for them. An owner and who stands in for it count once: what the one has the other
+    /// hands to it, and then it is in one store.
+    fn places(&self, is_so: impl Fn(Progress) -> bool) -> usize {
+        let owners = self.owners.iter().enumerate();
+        let place_is_so = |(place, progress): &(usize, &Progress)| {
+            let mut stand_ins =
+                self.stand_ins.iter().filter(|stand_in| usize::from(stand_in.absent) == *place);
+            is_so(**progress) || stand_ins.any(|stand_in| is_so(stand_in.progress))
+        };
+        owners.filter(place_is_so).count()
     }
 
     fn committed(&self) -> usize {
-        let committed =
-            self.progress().filter(|progress| matches!(progress, Progress::Committed(..))).count();
-        committed + self.extra
+        self.places(|progress| matches!(progress, Progress::Committed(..))) + self.extra
     }
 
     pub(super) fn is_reached(&self) -> bool {
@@ -105,8 +111,8 @@ impl WriteQuorum {
 
     /// Whether not even all that have not answered could make it enough.
     pub(super) fn is_hopeless(&self) -> bool {
-        let waiting = self.progress().filter(|progress| *progress == Progress::Waiting).count();
-        self.committed() + waiting < self.needed
+        let open = |progress| matches!(progress, Progress::Committed(..) | Progress::Waiting);
+        self.places(open) + self.extra < self.needed
     }
 
     /// Every node and the owner for which it answers, itself if it is one.
@@ -163,5 +169,24 @@ impl WriteQuorum {
             causes: causes.collect(),
         };
         Error::new(kind, message).with_quorum(shortfall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_and_who_stands_in_for_it_count_once() {
+        let committed = Progress::Committed(Incarnation(1), Durability::Synced);
+        let mut quorum = WriteQuorum::new(2, 3);
+        let stand_in = quorum.add_stand_in(NodeId(9), 1);
+        quorum.note(1, committed);
+        quorum.note(stand_in, committed);
+        assert!(!quorum.is_reached() && !quorum.is_hopeless());
+        quorum.note(0, Progress::Failed(ErrorKind::NotWritten));
+        assert!(!quorum.is_hopeless());
+        quorum.note(2, Progress::Failed(ErrorKind::NodeDown));
+        assert!(quorum.is_hopeless(), "two copies, and soon one");
     }
 }

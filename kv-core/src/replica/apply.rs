@@ -43,7 +43,9 @@ pub struct Applied<T> {
     /// What becomes of the epochs.
     epochs: EpochChanges,
     /// Leaves that were looked through for what is due, and whether something is left that will be.
-    swept: Vec<(LeafId, bool)>,
+    swept: Vec<(LeafId, bool, Option<Vec<u8>>)>,
+    /// Whether epochs were looked after, and this replica lacks something.
+    recovers: bool,
     /// Who is told whether older copies are kept.
     promises: Vec<(T, Vec<bool>)>,
     /// Who is told of leaves that were counted.
@@ -63,6 +65,8 @@ pub struct Finished<T> {
     pub promises: Vec<(T, Vec<bool>)>,
     /// Whether epochs gave the writer something to do that is not done yet: [`Mutation::Turn`] goes on with it.
     pub has_work: bool,
+    /// Whether epochs were looked after, and this replica lacks something that only exchanges bring back.
+    pub recovers: bool,
 }
 
 impl<T> Applied<T> {
@@ -82,8 +86,8 @@ impl<T> Applied<T> {
                 }
                 ledger.partitions.trees.commit(self.trees);
                 ledger.partitions.epochs.commit(self.epochs);
-                for (leaf, is_left) in self.swept {
-                    ledger.partitions.epochs.swept(leaf, is_left);
+                for (leaf, is_left, after) in self.swept {
+                    ledger.partitions.epochs.swept(leaf, is_left, after);
                 }
                 if let Some(lease) = self.lease {
                     minter.clock().lease_stored(lease);
@@ -107,7 +111,8 @@ impl<T> Applied<T> {
             }
         }
         let has_work = ledger.partitions.epochs.has_work();
-        Finished { ops: self.ops, replies, counts: self.counts, promises: self.promises, has_work }
+        let recovers = self.recovers;
+        Finished { ops: self.ops, replies, counts: self.counts, promises: self.promises, has_work, recovers }
     }
 }
 
@@ -145,6 +150,7 @@ pub fn apply<T>(
         trees: TreeChanges::default(),
         epochs: EpochChanges::default(),
         swept: Vec::new(),
+        recovers: false,
         promises: Vec::new(),
         counts: Vec::new(),
     };
@@ -160,13 +166,9 @@ pub fn apply<T>(
     }
     let swept = match mutations.iter().any(|mutation| matches!(mutation, Mutation::Turn)) {
         true => sweep(view, store, epochs),
-        false => Ok(Vec::new()),
+        false => Vec::new(),
     };
-    let slots = swept.map_err(Error::from).and_then(|swept| {
-        let slots = Slots::read(&place, store, &mutations, &swept)?;
-        Ok((slots, swept))
-    });
-    let (mut slots, swept) = match slots {
+    let mut slots = match Slots::read(&place, store, &mutations, &swept) {
         Ok(slots) => slots,
         Err(error) => return refuse(applied, mutations, &error),
     };
@@ -224,13 +226,14 @@ pub fn apply<T>(
                     applied.batch.delete_range(&range.start, &range.end);
                     if let Some(bucket) = bucket_of(&range.start) {
                         ledger.partitions.trees.forget(bucket, &mut applied.trees);
+                        epochs.forget(bucket, &mut applied.epochs, &mut applied.batch);
                     }
                 }
                 applied.replies.push((reply, vec![WriteAnswer::Committed(Durability::Synced)]));
             }
         }
     }
-    for Swept { leaf, keys, is_left } in &swept {
+    for Swept { leaf, keys, is_left, after } in &swept {
         let mut is_left = *is_left;
         for (_, key) in keys {
             let age = place.age(leaf.tree);
@@ -238,7 +241,7 @@ pub fn apply<T>(
                 is_left |= held.reap(age, (leaf.tree.bucket, key));
             }
         }
-        applied.swept.push((*leaf, is_left));
+        applied.swept.push((*leaf, is_left, after.clone()));
     }
     let mut scratch = Vec::new();
     for (storage_key, held) in slots.keys.iter().zip(&mut slots.held) {
@@ -264,6 +267,7 @@ pub fn apply<T>(
         }
     }
     if turns {
+        applied.recovers = epochs.may_any_recover() && epochs.figures(view).recovering > 0;
         begin_anew(&place, &mut applied);
         epochs.turn(view, &mut applied.epochs, &mut applied.batch);
     }

@@ -44,8 +44,8 @@ pub struct CopiesPage {
     pub owner: Option<NodeId>,
     /// The copies, in the order of their storage keys.
     pub copies: Vec<StandInCopy>,
-    /// Copies that cannot be read any more.
-    pub damaged: u64,
+    /// Copies that cannot be read any more; their records are empty.
+    pub damaged: Vec<StandInCopy>,
     /// Behind which storage key there may be more, of this owner or of others.
     pub next: Option<Vec<u8>>,
 }
@@ -75,7 +75,11 @@ pub fn read_copies(store: &dyn Storage, after: Option<&[u8]>) -> Result<CopiesPa
                 let read = Provenance { epoch, sinces: cell.sinces.clone() };
                 found.copies.push(StandInCopy { owner, bucket, token, read, record: cell.record(), key });
             }
-            Err(_) => found.damaged += 1,
+            Err(_) => {
+                let record = EncodedRecord::encode(&Record::new(), bucket, &key);
+                let read = Provenance { epoch, ..Provenance::default() };
+                found.damaged.push(StandInCopy { owner, bucket, token, read, record, key });
+            }
         }
     }
     if !page.is_full() {
@@ -140,7 +144,7 @@ pub(super) fn read_as_stand_in(
         }
     }
     match merged {
-        None => ReadAnswer::Absent,
+        None => ReadAnswer::Absent(Epoch::NONE),
         Some((epoch, record)) => {
             let read = Provenance { epoch, sinces: Sinces::new(&record, |_| None) };
             ReadAnswer::Record(read, EncodedRecord::encode(&record, bucket.id, &item.key).into_bytes())

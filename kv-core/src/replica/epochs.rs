@@ -4,10 +4,10 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ids::{Epoch, NodeId};
+use crate::ids::{BucketId, Epoch, NodeId};
 use crate::mutants::{self, Mutant};
 use crate::record::RecoveringMark;
-use crate::replica::epochs::stored::put;
+use crate::replica::epochs::stored::{FIRST_STORE, REPLACED_STORE, put, remove};
 use crate::storage::Batch;
 use crate::tree::{LEAVES, LeafId, TreeId};
 use crate::view::View;
@@ -25,8 +25,10 @@ pub struct Epochs(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     states: BTreeMap<TreeId, State>,
-    /// What a partition begins with.
-    first: Stored,
+    /// The buckets that there were when the store took another's place: all of their partitions lack what that had.
+    replaced: BTreeSet<BucketId>,
+    /// The partitions that are too far behind.
+    behind: BTreeSet<TreeId>,
     /// The partitions of which something has yet to be stored.
     changed: BTreeSet<TreeId>,
     /// The partitions that have to be looked through.
@@ -63,8 +65,10 @@ struct State {
     anew: u32,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sweep {
+    /// How far the first of them was looked through.
+    after: Option<Vec<u8>>,
     /// The leaves that are left, a bit each.
     left: u64,
     /// Those in which something was found that will go some time.
@@ -99,20 +103,21 @@ pub(super) struct EpochChanges {
     turned: Vec<TreeId>,
     anew: Vec<(TreeId, Epoch)>,
     stored: Vec<TreeId>,
+    forgotten: Vec<BucketId>,
 }
 
 impl Default for Epochs {
     /// Those of a store that begins with its cluster.
     fn default() -> Self {
-        Epochs::new(BTreeMap::new(), Stored::of_first_store())
+        Epochs::new(BTreeMap::new(), BTreeSet::new())
     }
 }
 
 impl Epochs {
-    fn new(states: BTreeMap<TreeId, Stored>, first: Stored) -> Self {
-        let sweeps = BTreeMap::new();
+    fn new(states: BTreeMap<TreeId, Stored>, replaced: BTreeSet<BucketId>) -> Self {
+        let (behind, changed, sweeps) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let states = states.into_iter().map(|(tree, stored)| (tree, State::new(stored))).collect();
-        Epochs(Mutex::new(Inner { states, first, changed: BTreeSet::new(), sweeps }))
+        Epochs(Mutex::new(Inner { states, replaced, behind, changed, sweeps }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -125,16 +130,23 @@ impl Epochs {
         inner.stored(tree).epoch
     }
 
-    /// Whether this replica lacks something of a partition, and so does not vote there.
+    /// Whether this replica lacks something of a partition, or will, since it is too far behind, and so does not vote there.
     pub fn is_recovering(&self, tree: TreeId) -> bool {
         let inner = self.lock();
-        inner.stored(tree).recovering.is_some() && !mutants::on(Mutant::RecoveringPartitionVotes)
+        let lacks = inner.stored(tree).recovering.is_some() || inner.behind.contains(&tree);
+        lacks && !mutants::on(Mutant::RecoveringPartitionVotes)
     }
 
-    /// Whether this replica lacks something of any partition.
-    pub fn are_any_recovering(&self) -> bool {
+    /// Whether this replica is too far behind in a partition, which is emptied before anything else is stored in it.
+    pub(super) fn is_behind(&self, tree: TreeId) -> bool {
+        self.lock().behind.contains(&tree)
+    }
+
+    /// Whether this replica may lack something of any partition.
+    pub fn may_any_recover(&self) -> bool {
         let inner = self.lock();
-        inner.first.recovering.is_some()
+        !inner.replaced.is_empty()
+            || !inner.behind.is_empty()
             || inner.states.values().any(|state| state.stored.recovering.is_some())
     }
 
@@ -164,9 +176,9 @@ impl Epochs {
         Begun { standing, anew: inner.states.get(&tree).map_or(0, |state| state.anew) }
     }
 
-    /// The store took the place of one that was lost: nothing in it is complete. To be said before anything is stored in it.
-    pub fn is_replacement(&self) {
-        self.lock().first = Stored::of_replacement();
+    /// The store took the place of one that was lost: nothing of these buckets is complete. To be said before anything is stored in it.
+    pub fn is_replacement(&self, buckets: impl IntoIterator<Item = BucketId>) {
+        self.lock().replaced.extend(buckets);
     }
 
     /// Something that a recovering replica held is damaged: it is missing with the rest, and those have to be asked again who were asked before.
@@ -194,6 +206,7 @@ impl Epochs {
             state.wanted = true;
             if is_behind {
                 state.behind = state.behind.max(Some(theirs.epoch));
+                inner.behind.insert(tree);
             }
         }
     }
@@ -222,7 +235,8 @@ impl Epochs {
         let Meeting { tree, peer, begun, theirs } = meeting;
         let Some(bucket) = view.bucket_by_id(tree.bucket) else { return };
         let mut inner = self.lock();
-        if !inner.states.contains_key(&tree) && inner.first.recovering.is_none() && !theirs.is_wanted {
+        let is_first = !inner.states.contains_key(&tree) && !inner.replaced.contains(&tree.bucket);
+        if is_first && !theirs.is_wanted {
             // Nothing has to end.
             return;
         }
@@ -253,8 +267,9 @@ impl Epochs {
         let inner = self.lock();
         let due = inner.states.iter().filter_map(|(tree, state)| {
             let seen = |owner: &NodeId| state.seen.get(owner).copied();
-            let lowest = others(view, *tree)?.map(seen).min()??;
-            let epoch = lowest.min(state.stored.epoch);
+            let own = state.stored.epoch;
+            let lowest = others(view, *tree)?.map(seen).min().unwrap_or(Some(own))?;
+            let epoch = lowest.min(own);
             let is_wanted = state.stored.ages != 0 || state.wanted;
             (is_wanted && epoch > state.stored.cleared).then_some(ClearItem { tree: *tree, epoch })
         });
@@ -281,7 +296,7 @@ impl Epochs {
     /// The partitions that are too far behind, with the epoch in which they are to begin anew.
     pub(super) fn behind(&self) -> Vec<(TreeId, Epoch)> {
         let inner = self.lock();
-        let behind = inner.states.iter().filter_map(|(tree, state)| Some((*tree, state.behind?)));
+        let behind = inner.behind.iter().filter_map(|tree| Some((*tree, inner.states.get(tree)?.behind?)));
         behind.take(TURNS_MAX).collect()
     }
 
@@ -337,7 +352,7 @@ impl Epochs {
             let (ages, seen) = (stored.ages, std::mem::take(&mut state.seen));
             *state = State { seen, anew: state.anew, ..State::new(stored) };
             if ages != 0 {
-                inner.sweeps.insert(tree, Sweep { left: ages, found: 0 });
+                inner.sweeps.insert(tree, Sweep { left: ages, ..Sweep::default() });
             }
         }
         for (tree, epoch) in changes.anew {
@@ -345,7 +360,21 @@ impl Epochs {
             let state = inner.state(tree);
             *state = State { wanted: true, anew: state.anew + 1, ..State::new(stored) };
             inner.sweeps.remove(&tree);
+            inner.behind.remove(&tree);
         }
+        for bucket in changes.forgotten {
+            inner.states.retain(|tree, _| tree.bucket != bucket);
+            inner.sweeps.retain(|tree, _| tree.bucket != bucket);
+            inner.behind.retain(|tree| tree.bucket != bucket);
+            inner.changed.retain(|tree| tree.bucket != bucket);
+        }
+    }
+
+    /// Adds to `batch` that nothing is known of a bucket any more, which was deleted.
+    pub(super) fn forget(&self, bucket: BucketId, changes: &mut EpochChanges, batch: &mut Batch) {
+        let inner = self.lock();
+        inner.states.keys().filter(|tree| tree.bucket == bucket).for_each(|tree| remove(batch, *tree));
+        changes.forgotten.push(bucket);
     }
 
     /// The batch was not written.
@@ -356,23 +385,26 @@ impl Epochs {
     /// Whether partitions have to be looked through for what is due, emptied, or may go to their next epoch.
     pub fn has_work(&self) -> bool {
         let inner = self.lock();
-        !inner.sweeps.is_empty() || inner.states.values().any(|state| state.behind.is_some())
+        !inner.sweeps.is_empty() || !inner.behind.is_empty()
     }
 
-    /// The leaves that have to be looked through next, all of one partition.
-    pub(super) fn next_sweep(&self) -> Vec<LeafId> {
+    /// The leaves that have to be looked through next, all of one partition, and how far the first of them was.
+    pub(super) fn next_sweep(&self) -> (Vec<LeafId>, Option<Vec<u8>>) {
         let inner = self.lock();
-        let Some((tree, sweep)) = inner.sweeps.first_key_value() else { return Vec::new() };
+        let Some((tree, sweep)) = inner.sweeps.first_key_value() else { return (Vec::new(), None) };
         let leaves = (0..LEAVES as u8).filter(|leaf| sweep.left & bit(*leaf) != 0);
-        leaves.map(|leaf| LeafId { tree: *tree, leaf }).collect()
+        (leaves.map(|leaf| LeafId { tree: *tree, leaf }).collect(), sweep.after.clone())
     }
 
-    /// A leaf was looked through; `found` says whether something is left in it that will go some time.
-    pub(super) fn swept(&self, LeafId { tree, leaf }: LeafId, found: bool) {
+    /// A leaf was looked through, or only as far as `after`; `found` says whether something is left in it that will go some time.
+    pub(super) fn swept(&self, LeafId { tree, leaf }: LeafId, found: bool, after: Option<Vec<u8>>) {
         let mut inner = self.lock();
-        let Some(sweep) = inner.sweeps.get_mut(&tree) else { return };
-        sweep.left &= !bit(leaf);
+        let Some(sweep) = inner.sweeps.get_mut(&tree).filter(|sweep| sweep.left & bit(leaf) != 0) else {
+            return;
+        };
         sweep.found |= if found { bit(leaf) } else { 0 };
+        sweep.left &= if after.is_none() { !bit(leaf) } else { u64::MAX };
+        sweep.after = after;
         if sweep.left == 0
             && let Some(sweep) = inner.sweeps.remove(&tree)
         {
@@ -417,11 +449,17 @@ impl State {
 
 impl Inner {
     fn stored(&self, tree: TreeId) -> &Stored {
-        self.states.get(&tree).map_or(&self.first, |state| &state.stored)
+        self.states.get(&tree).map_or_else(|| self.first(tree), |state| &state.stored)
     }
 
     fn state(&mut self, tree: TreeId) -> &mut State {
-        let first = &self.first;
+        let first = self.first(tree);
         self.states.entry(tree).or_insert_with(|| State::new(first.clone()))
+    }
+
+    /// What a partition begins with.
+    fn first(&self, tree: TreeId) -> &'static Stored {
+        let is_replaced = self.replaced.contains(&tree.bucket);
+        if is_replaced { &REPLACED_STORE } else { &FIRST_STORE }
     }
 }

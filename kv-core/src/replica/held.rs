@@ -316,6 +316,11 @@ impl Held {
 
     /// Lets go of the versions of a copy for an absent owner that the owner has committed.
     pub(super) fn release(&mut self, delivered: &StandInCopy) {
+        if let State::Damaged(_) = &self.state {
+            // Nobody can be handed it, and while it is there the epochs of its partition do not end.
+            self.state = State::Absent;
+            self.changed = true;
+        }
         let State::Cell(cell) = &self.state else { return };
         let (Ok(held), Ok(theirs)) = (cell.record.decode(), delivered.record.decode()) else { return };
         let dots: SmallVec<[Dot; 4]> = theirs.versions().iter().map(|version| version.dot).collect();

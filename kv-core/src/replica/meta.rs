@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::bucket::BucketTable;
 use crate::causality::{Clock, Stamp};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{ClusterId, Incarnation, NodeId};
+use crate::ids::{BucketId, ClusterId, Incarnation, NodeId};
 use crate::key::StorageKey;
 use crate::layout::Layout;
 use crate::replica::copies::count_copies;
@@ -162,9 +162,9 @@ pub fn open_store(
 /// # Errors
 ///
 /// The commit's error.
-pub fn mark_replacement(store: &dyn Storage) -> Result<(), Error> {
+pub fn mark_replacement(store: &dyn Storage, buckets: &[BucketId]) -> Result<(), Error> {
     let mut batch = Batch::new();
-    epochs::put_replacement(&mut batch);
+    epochs::put_replacement(&mut batch, buckets);
     store.write(&batch, Durability::Synced).map_err(Error::from)
 }
 

@@ -30,6 +30,10 @@ impl Place<'_> {
     pub(super) fn age_of_mint(&self, mint: &Mint) -> Result<Age, Error> {
         let tree = self.tree(mint.bucket.id, mint.token);
         let age = self.age(tree);
+        if mint.stand_in_for.is_none() && self.epochs.is_behind(tree) {
+            let message = "this node's store is older than what it had, and is brought up to date first: nothing was written";
+            return Err(Error::new(ErrorKind::StaleEpoch, message));
+        }
         if mint.stand_in_for.is_none() {
             let is_old = |found: &FoundRecord| found.read.epoch.plus(1) < age.epoch;
             return match mint.found.as_deref() {

@@ -32,7 +32,7 @@ pub fn read_range(view: &View, store: &dyn Storage, epochs: &Epochs, item: &Rang
     let partitions = partitioning.partition(item.from.token).0..=partitioning.partition(item.last).0;
     let lacks =
         |partition| epochs.is_recovering(TreeId { bucket: item.bucket, partition: PartitionId(partition) });
-    let lacks = epochs.are_any_recovering() && partitions.into_iter().any(lacks);
+    let lacks = epochs.may_any_recover() && partitions.into_iter().any(lacks);
     if lacks && !item.repairs {
         return RangeAnswer::Refused(ErrorKind::Recovering);
     }

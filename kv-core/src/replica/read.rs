@@ -36,7 +36,7 @@ pub fn read(
     let storage_key = StorageKey::new(item.bucket, token, item.key.as_bytes());
     match store.get(storage_key.as_bytes(), buffer) {
         Ok(true) => answer(item, standing, &storage_key, buffer),
-        Ok(false) => ReadAnswer::Absent,
+        Ok(false) => ReadAnswer::Absent(standing.epoch),
         Err(_) => ReadAnswer::Refused(ErrorKind::StorageFailed),
     }
 }
@@ -108,7 +108,7 @@ pub fn read_many(view: &View, store: &dyn Storage, epochs: &Epochs, items: &[Rea
             _ if view.bucket_by_id(item.bucket).is_none() => ReadAnswer::Refused(ErrorKind::UnknownBucket),
             (Err(kind), _) => ReadAnswer::Refused(*kind),
             (Ok(standing), Some(bytes)) => answer(item, *standing, storage_key, bytes),
-            (Ok(_), None) => ReadAnswer::Absent,
+            (Ok(standing), None) => ReadAnswer::Absent(standing.epoch),
         });
     });
     if result.is_err() {
@@ -126,7 +126,7 @@ fn answer(item: &ReadItem, standing: Standing, storage_key: &StorageKey, bytes: 
             None if item.unless == Some(cell.digest) => ReadAnswer::Unchanged,
             None => ReadAnswer::Record(read(&cell), cell.record().into_bytes()),
         },
-        Err(_) if standing.lacks || mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent,
+        Err(_) if standing.lacks || mutants::on(Mutant::DamagedCountsAsMissing) => ReadAnswer::Absent(epoch),
         Err(_) => ReadAnswer::Damaged(damage_number(bytes)),
     }
 }

@@ -28,8 +28,8 @@ pub struct ReadItem {
 /// What a replica says to a [`ReadItem`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadAnswer {
-    /// It has no record.
-    Absent,
+    /// It has no record; looked for in that epoch of the partition.
+    Absent(Epoch),
     /// It has the record with the digest that was named.
     Unchanged,
     /// It has this record.

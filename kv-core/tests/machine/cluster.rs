@@ -325,7 +325,7 @@ impl Cluster {
     pub(crate) fn lose(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).unwrap();
         let store = Arc::new(FaultyStore::default());
-        mark_replacement(&*store).unwrap();
+        mark_replacement(&*store, &node.view.replicated()).unwrap();
         node.store = store;
         self.restart(id);
     }
@@ -693,8 +693,9 @@ impl Cluster {
         if !finished.ops.is_empty() {
             self.handle(id, Event::Committed(finished.ops, incarnation, result.map(|()| achieved)));
         }
-        if finished.has_work {
-            self.handle(id, Event::Turned(true));
+        if finished.has_work || finished.recovers {
+            let turned = Event::Turned { has_work: finished.has_work, recovers: finished.recovers };
+            self.handle(id, turned);
         }
         for (ticket, clear) in finished.promises {
             self.reply(id, ticket, AnswerBody::Cleared(clear));

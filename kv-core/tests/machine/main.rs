@@ -18,6 +18,7 @@ mod lives;
 mod mutants;
 mod puts;
 mod ranges;
+mod recovery;
 mod retries;
 mod scans;
 mod stand_ins;

@@ -2,11 +2,11 @@ use kv_core::bucket::{Quorum, QuorumMode};
 use kv_core::command::{Get, Put, PutApplied, PutResult};
 use kv_core::error::ErrorKind;
 use kv_core::ids::{Incarnation, NodeId};
-use kv_core::key::Key;
+use kv_core::key::{Key, StorageKey};
 use kv_core::limits::Limits;
 use kv_core::machine::{CallToken, Event, PeerAnswer};
 use kv_core::replica::{CopiesPage, read_copies};
-use kv_core::storage::Durability;
+use kv_core::storage::{Batch, Durability, Storage};
 use kv_core::wire::{AnswerBody, WriteAnswer};
 
 use crate::cluster::{Cluster, Link, key, texts};
@@ -99,6 +99,25 @@ pub(crate) fn a_copy_whose_owner_has_not_committed_it_is_kept() {
     cluster.isolate(owners[1], Link::AnswerLost);
     deliver(&mut cluster);
     assert!(keeper(&cluster, owners[1]).is_some(), "nobody said that it was committed");
+}
+
+#[test]
+fn a_copy_that_cannot_be_read_any_more_is_dropped() {
+    let (mut cluster, key, owners, _) = five();
+    cluster.isolate(owners[1], Link::Refused);
+    cluster.isolate(owners[2], Link::Refused);
+    cluster.put(owners[0], blind(&key, "v"));
+    let keeper = keeper(&cluster, owners[1]).unwrap();
+    let store = cluster.nodes[&keeper].store.clone();
+    let copy = copies(&cluster, keeper).copies.remove(0);
+    let name = StorageKey::stand_in(copy.owner, copy.bucket, copy.token, copy.read.epoch, key.as_bytes());
+    let mut batch = Batch::new();
+    batch.put(name.as_bytes(), &[b"rubbish"]);
+    store.write(&batch, Durability::Synced).unwrap();
+    cluster.isolate(owners[1], Link::Up);
+    deliver(&mut cluster);
+    assert_eq!(copies(&cluster, keeper), CopiesPage::default());
+    assert_eq!(cluster.stats(keeper).copies_damaged, 1);
 }
 
 #[test]

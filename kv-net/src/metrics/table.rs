@@ -143,6 +143,9 @@ metrics! {
     "kv_stand_in_stale_total" Counter [] "Copies that their owners refused because they were read too long ago: delivered before, or counted by nobody. They are dropped.",
         |from, to| to.one(from.node.machine.copies_stale);
 
+    "kv_stand_in_damaged_total" Counter [] "Copies that could not be read any more. They are dropped: what was in them is lost, unless another node has it.",
+        |from, to| to.one(from.node.machine.copies_damaged);
+
     "kv_resp_connections_open" Gauge [] "Connections of clients of Redis that are open.",
         |from, to| resp(from, to, |resp| resp.connections_open);
     "kv_resp_connections_total" Counter [] "Connections of clients of Redis in all.",

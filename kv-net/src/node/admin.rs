@@ -156,18 +156,18 @@ impl Shared {
             self.config.plugins.clone(),
             self.config.limits.clone(),
         )?;
-        let store = self.config.store.clone();
+        let (store, replicated) = (self.config.store.clone(), view.replicated());
+        if is_late {
+            self.partitions.epochs.is_replacement(replicated.iter().copied());
+        }
         let stored = tokio::task::spawn_blocking(move || {
             if is_late {
                 // First: a store with an identity and without the mark would vote.
-                mark_replacement(&*store)?;
+                mark_replacement(&*store, &replicated)?;
             }
             StoreIdentity::write(&*store, &identity, &layout, &table)
         });
         stored.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
-        if is_late {
-            self.partitions.epochs.is_replacement();
-        }
         self.install(view);
         if is_late && let Some(live) = self.live.load_full() {
             tracing::info!(

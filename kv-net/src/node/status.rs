@@ -113,6 +113,7 @@ fn counters(stats: &MachineStats, local: &Histogram, versions_discarded: u64) ->
         ("damages_seen", stats.damages_seen),
         ("copies_delivered", stats.copies_delivered),
         ("copies_stale", stats.copies_stale),
+        ("copies_damaged", stats.copies_damaged),
         ("forwarded", stats.forwarded),
         ("shed", stats.shed),
         ("versions_discarded", versions_discarded),

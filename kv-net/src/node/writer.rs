@@ -120,8 +120,9 @@ fn tell(
     if !finished.ops.is_empty() {
         shared.drive(live, Event::Committed(finished.ops, incarnation, result));
     }
-    if finished.has_work {
-        shared.drive(live, Event::Turned(true));
+    if finished.has_work || finished.recovers {
+        let turned = Event::Turned { has_work: finished.has_work, recovers: finished.recovers };
+        shared.drive(live, turned);
     }
     for (ticket, clear) in finished.promises {
         ticket.answer(AnswerBody::Cleared(clear));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use kv_core::error::Error;
+use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::NodeId;
 use kv_core::wire::{ClusterInfo, RepairStatus};
 use serde_json::{Value, json};
@@ -104,11 +104,15 @@ pub(super) async fn run(
 
 /// Has one member go through a round, and waits until it is over.
 async fn repair(session: &Session, address: &str, mut repaired: impl FnMut(u64)) -> Result<Sums, Error> {
-    let before = session.client.status(address).await?.repair;
+    let before = session.client.status(address).await?;
     let round = session.client.repair(address).await?;
     loop {
-        let now = session.client.status(address).await?.repair;
-        let sums = Sums::between(before, now);
+        let now = session.client.status(address).await?;
+        if now.incarnation != before.incarnation || now.uptime_s < before.uptime_s {
+            let message = "it was started again meanwhile: repeat the repair";
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        let (sums, now) = (Sums::between(before.repair, now.repair), now.repair);
         repaired(sums.repaired);
         if now.rounds_ended >= round {
             return Ok(sums);

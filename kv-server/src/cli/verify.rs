@@ -1,7 +1,7 @@
 //! `kv verify`.
 
 use clap::Args;
-use kv_core::error::Error;
+use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::{NodeId, PartitionId};
 use kv_core::layout::Layout;
 use kv_core::tree::{LEAVES, LeafCount, LeafId, TreeId};
@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     #[arg(long)]
     no_repair: bool,
 }
+
+/// Leaves that a member looks at in one request.
+const LEAVES_AT_A_TIME: usize = 8;
 
 /// What was found at one member.
 struct Report {
@@ -122,8 +125,18 @@ async fn look(
 ) -> Result<Found, Error> {
     let mut found = Found::default();
     for tree in trees {
-        let leaves = (0..LEAVES as u8).map(|leaf| LeafId { tree: *tree, leaf });
-        found.add(&session.client.count(address, leaves.collect()).await?);
+        let leaves: Vec<LeafId> = (0..LEAVES as u8).map(|leaf| LeafId { tree: *tree, leaf }).collect();
+        let mut counts = Vec::with_capacity(LEAVES);
+        // A few at a time: puts wait meanwhile.
+        for some in leaves.chunks(LEAVES_AT_A_TIME) {
+            let counted = session.client.count(address, some.to_vec()).await?;
+            if counted.len() != some.len() {
+                let message = format!("its store cannot read partition {}: see its log", tree.partition.0);
+                return Err(Error::new(ErrorKind::StorageFailed, message));
+            }
+            counts.extend(counted);
+        }
+        found.add(&counts);
         looked(found.partitions, found.records);
     }
     Ok(found)

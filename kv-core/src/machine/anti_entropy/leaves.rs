@@ -92,9 +92,19 @@ impl AntiEntropy {
         let (found, next) = differences(ours, theirs);
         listing.found += found.len();
         listing.next = next;
+        let open = self.open.get_mut(&listing.leaf.tree);
+        let lacks = open.as_ref().is_some_and(|open| !open.begun.standing.is_complete);
+        if lacks
+            && let Some(open) = open
+            && found.iter().any(|(_, difference)| *difference == Difference::Unsure)
+        {
+            // A node that lacks something cannot help to heal the other, nor wait until it is whole: it takes what there is, and counts it so.
+            open.theirs.is_complete = false;
+        }
         let gets = found.into_iter().map(|(at, difference)| {
-            let pair = matches!(difference, Difference::Names).then_some([view.node(), peer]);
-            get_to_repair(view, bucket, at, pair)
+            let is_pair = lacks || matches!(difference, Difference::Names);
+            let takes_parts = lacks && difference == Difference::Unsure;
+            get_to_repair(view, bucket, at, is_pair.then_some([view.node(), peer]), takes_parts)
         });
         let gets = gets.collect();
         self.repair(at, listing, gets, outbox)

@@ -64,6 +64,10 @@ impl Round {
         self.asked
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running
+    }
+
     pub(super) fn is_eager(&self) -> bool {
         self.is_eager
     }

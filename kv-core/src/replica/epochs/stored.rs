@@ -1,12 +1,13 @@
 //! The epochs as they are stored, among the store's own metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::Error;
-use crate::ids::{Epoch, NodeId};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{BucketId, Epoch, NodeId};
 use crate::key::StorageKey;
 use crate::record::RecoveringMark;
 use crate::replica::epochs::{Epochs, Stored};
@@ -34,30 +35,54 @@ struct Piece {
 ///
 /// Those of the storage.
 pub(in crate::replica) fn load(store: &dyn Storage) -> Result<Epochs, Error> {
-    let is_replacement = store.get(StorageKey::meta(REPLACEMENT).as_bytes(), &mut Vec::new())?;
-    let first = if is_replacement { Stored::of_replacement() } else { Stored::of_first_store() };
+    let mut mark = Vec::new();
+    let is_replacement = store.get(StorageKey::meta(REPLACEMENT).as_bytes(), &mut mark)?;
+    let replaced = if is_replacement { buckets(&mark)? } else { BTreeSet::new() };
     let mut states = BTreeMap::new();
     each_piece(store, EPOCH, |id, bytes| {
         // What is damaged is not known: it begins as after a loss, and what is older than that of the others is emptied.
-        states.insert(id, decode(bytes).unwrap_or_else(Stored::of_replacement));
+        states.insert(id, decode(bytes).unwrap_or_else(|| REPLACED_STORE.clone()));
     })?;
-    Ok(Epochs::new(states, first))
+    Ok(Epochs::new(states, replaced))
 }
 
-/// Marks a new store as one that takes the place of another, which was lost: nothing in it is complete.
-pub(in crate::replica) fn put_replacement(batch: &mut Batch) {
-    batch.put(StorageKey::meta(REPLACEMENT).as_bytes(), &[&[1]]);
+/// Marks a new store as one that takes the place of another, which was lost: nothing of these buckets is complete in it.
+pub(in crate::replica) fn put_replacement(batch: &mut Batch, buckets: &[BucketId]) {
+    let mut mark = Vec::with_capacity(4 * buckets.len() + 8);
+    buckets.iter().for_each(|bucket| mark.extend_from_slice(&bucket.0.to_le_bytes()));
+    let checksum = xxh3_64(&mark);
+    mark.extend_from_slice(&checksum.to_le_bytes());
+    batch.put(StorageKey::meta(REPLACEMENT).as_bytes(), &[&mark]);
 }
 
-impl Stored {
-    pub(super) fn of_first_store() -> Self {
-        Stored { epoch: Epoch::FIRST, asked: Epoch::FIRST, cleared: Epoch::NONE, recovering: None, ages: 0 }
-    }
+/// The buckets of a mark.
+fn buckets(mark: &[u8]) -> Result<BTreeSet<BucketId>, Error> {
+    let checked = mark.split_last_chunk::<8>().filter(|(front, checksum)| {
+        xxh3_64(front) == u64::from_le_bytes(**checksum) && front.len().is_multiple_of(4)
+    });
+    let Some((front, _)) = checked else {
+        let message = "what says of which buckets the store lacks data is damaged: take its data directory away and run kv cluster init --replace";
+        return Err(Error::new(ErrorKind::Damaged, message));
+    };
+    let (buckets, _) = front.as_chunks::<4>();
+    Ok(buckets.iter().map(|bucket| BucketId(u32::from_le_bytes(*bucket))).collect())
+}
 
-    pub(super) fn of_replacement() -> Self {
-        let recovering = Some(RecoveringMark::new(0));
-        Stored { epoch: Epoch::FIRST, asked: Epoch::NONE, cleared: Epoch::NONE, recovering, ages: u64::MAX }
-    }
+/// A partition of a store that begins with its cluster.
+pub(super) static FIRST_STORE: Stored =
+    Stored { epoch: Epoch::FIRST, asked: Epoch::FIRST, cleared: Epoch::NONE, recovering: None, ages: 0 };
+
+/// A partition of a store that took the place of another.
+pub(super) static REPLACED_STORE: LazyLock<Stored> = LazyLock::new(|| Stored {
+    epoch: Epoch::FIRST,
+    asked: Epoch::NONE,
+    cleared: Epoch::NONE,
+    recovering: Some(RecoveringMark::new(0)),
+    ages: u64::MAX,
+});
+
+pub(super) fn remove(batch: &mut Batch, tree: TreeId) {
+    batch.delete(piece_key(EPOCH, tree).as_bytes());
 }
 
 pub(super) fn put(batch: &mut Batch, tree: TreeId, stored: &Stored) {

@@ -13,7 +13,7 @@ const BRIEFLY_US: (u64, u64) = (1_000, 8_000);
 /// How long the network is broken, in microseconds: so that peers are suspected, and seldom so that they are taken for gone.
 const SHORT_CUT_US: (u64, u64) = (5_000, 200_000);
 /// The same, so that they are gone for most of a run.
-const LONG_CUT_US: (u64, u64) = (300_000, 1_500_000);
+const LONG_CUT_US: (u64, u64) = (300_000, 900_000);
 
 /// What can go wrong for a while.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +82,7 @@ impl World {
                 format!("node {node} pauses for {pause_us} us")
             }
             Kind::Network => {
-                let (least_us, most_us) = if random.below(16) == 0 { LONG_CUT_US } else { SHORT_CUT_US };
+                let (least_us, most_us) = if random.below(48) == 0 { LONG_CUT_US } else { SHORT_CUT_US };
                 let lasts_us = random.between(least_us, most_us);
                 let (number, what) =
                     self.fabric.network.break_something(faults.partitions, faults.delay, random);

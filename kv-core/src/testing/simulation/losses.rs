@@ -25,7 +25,7 @@ impl World {
         let store = self.fresh_store(node);
         let view = &self.nodes[node].view;
         StoreIdentity::write(&*store, &view.identity, &view.layout, view.table())
-            .and_then(|()| mark_replacement(&*store))
+            .and_then(|()| mark_replacement(&*store, &view.replicated()))
             .unwrap_or_else(|error| panic!("the storage of node {node} cannot be set up: {error}"));
         self.replace(node, store);
         Some(format!("node {node} loses its store"))

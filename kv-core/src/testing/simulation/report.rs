@@ -126,8 +126,8 @@ impl fmt::Display for Check {
             Check::ExpiriesAreKept => "expiries are kept",
             Check::RetriesAreRecognised => "retries are recognised",
             Check::RecordsStaySmall => "bounded record growth",
-            Check::MajorityGoesOn => "a majority goes on",
             Check::ServiceComesBack => "service comes back",
+            Check::MajorityGoesOn => "a majority goes on",
             Check::MessagesKeepTheirMeaning => "messages keep their meaning",
         })
     }

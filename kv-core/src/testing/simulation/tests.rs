@@ -31,7 +31,8 @@ fn faults_happen() {
     let close = reports.iter().filter(|report| report.mean_key_gap_us < 2 * report.mean_rtt_us);
     let gaps: Vec<u64> = close.map(|report| report.mean_key_gap_us).collect();
     assert!(gaps.len() > reports.len() / 2);
-    assert!(gaps.iter().sum::<u64>() < gaps.len() as u64 * reports[0].mean_rtt_us);
+    // While the network is cut for long, clients wait.
+    assert!(gaps.iter().sum::<u64>() * 5 < gaps.len() as u64 * reports[0].mean_rtt_us * 6);
     assert!(sum(|report| report.operations_succeeded) > sum(|report| report.operations) / 2);
 }
 

@@ -110,8 +110,9 @@ impl SimulatedNode {
         for (ticket, clear) in finished.promises {
             self.answer(ticket, AnswerBody::Cleared(clear), fabric);
         }
-        if finished.has_work {
-            self.run(Event::Turned(true), fabric);
+        if finished.has_work || finished.recovers {
+            let turned = Event::Turned { has_work: finished.has_work, recovers: finished.recovers };
+            self.run(turned, fabric);
         }
         for (ticket, counts) in finished.counts {
             self.answer(ticket, AnswerBody::Counted(counts), fabric);

@@ -126,7 +126,7 @@ fn an_empty_key_and_one_that_is_too_long_do_not_travel() {
 #[test]
 fn a_list_has_an_end() {
     let header = samples::header();
-    let answers = |count| vec![ReadAnswer::Absent; count];
+    let answers = |count| vec![ReadAnswer::Absent(crate::ids::Epoch::NONE); count];
     let frame = |count| encode_answer(&Answer { header, body: AnswerBody::Read(answers(count)) });
     assert!(decode_answer(&frame(LIST_ITEMS_MAX)).is_ok());
     assert_eq!(answer_error(&frame(LIST_ITEMS_MAX + 1)), ErrorKind::InvalidFrame);

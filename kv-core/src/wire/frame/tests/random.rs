@@ -410,7 +410,7 @@ fn put_result() -> impl Strategy<Value = PutResult> {
 
 fn answer() -> impl Strategy<Value = AnswerBody> {
     let read = prop_oneof![
-        Just(ReadAnswer::Absent),
+        any::<u64>().prop_map(|epoch| ReadAnswer::Absent(crate::ids::Epoch(epoch))),
         Just(ReadAnswer::Unchanged),
         (trees::provenance(), blob()).prop_map(|(read, record)| ReadAnswer::Record(read, record)),
         (any::<u64>(), trees::provenance(), blob())

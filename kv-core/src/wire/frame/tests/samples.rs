@@ -114,7 +114,7 @@ variants! { change_name, CHANGES, BucketChange:
 }
 
 variants! { read_answer_name, READ_ANSWERS, ReadAnswer:
-    "absent" = ReadAnswer::Absent,
+    "absent" = ReadAnswer::Absent(_),
     "unchanged" = ReadAnswer::Unchanged,
     "record" = ReadAnswer::Record(..),
     "recovering" = ReadAnswer::Recovering(..),
@@ -382,7 +382,7 @@ pub(super) fn error() -> Error {
 
 pub(super) fn read_answers() -> Vec<ReadAnswer> {
     vec![
-        ReadAnswer::Absent,
+        ReadAnswer::Absent(Epoch(300)),
         ReadAnswer::Unchanged,
         ReadAnswer::Record(trees::provenance(), Bytes::from_static(b"record")),
         ReadAnswer::Recovering(0x0102_0304, trees::provenance(), Bytes::from_static(b"part")),
