@@ -280,7 +280,9 @@ async fn a_value_that_is_too_large_is_refused_and_the_old_one_stays() {
 #[tokio::test]
 async fn a_full_store_refuses_puts_says_what_to_do_and_keeps_what_it_has() {
     within(AMPLE, async {
-        let mut node = Kept::start_with(&["--set", "storage.map_bytes=8MiB"]).await;
+        let mut node =
+            Kept::start_with(&["--set", "storage.map_bytes=8MiB", "--set", "limits.free_bytes_min=1MiB"])
+                .await;
         let name = |number: usize| key(&format!("large {number}"));
         let mut applied = 0;
         let error = loop {

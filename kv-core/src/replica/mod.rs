@@ -14,6 +14,7 @@ mod pieces;
 mod place;
 mod range;
 mod read;
+mod space;
 mod sweep;
 mod trees;
 
@@ -27,4 +28,5 @@ pub use minter::Minter;
 pub use mutation::{FoundRecord, Merge, MergeGroup, Mint, Minted, MintedRecord, Mutation};
 pub use range::read_range;
 pub use read::{read, read_cell, read_many};
+pub use space::{LowSpace, Space};
 pub use trees::{Trees, count as count_leaf};

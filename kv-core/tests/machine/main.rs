@@ -20,5 +20,6 @@ mod puts;
 mod ranges;
 mod retries;
 mod scans;
+mod space;
 mod stand_ins;
 mod store;

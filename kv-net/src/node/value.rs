@@ -33,7 +33,7 @@ use crate::node::spans::{self, Tracer};
 use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
 use crate::node::writer::Writer;
-use crate::node::{NodeConfig, timer};
+use crate::node::{NodeConfig, space, timer};
 use crate::transport::{AddressBook, Identity};
 
 std::thread_local! {
@@ -81,6 +81,8 @@ impl Node {
             clock: ledger.minter.clock().clone(),
             stand_ins: ledger.stand_ins.clone(),
             partitions: ledger.partitions.clone(),
+            space: ledger.space.clone(),
+            written_unseen: AtomicU64::new(0),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
             tracer: Tracer::new(config.node, config.trace_sample),
@@ -109,10 +111,12 @@ impl Node {
         if let Some(view) = view {
             shared.install(view);
         }
+        shared.look_at_space();
         let writer = Writer::spawn(shared.clone(), ledger).map_err(|error| {
             Error::new(ErrorKind::Internal, "the writer cannot be started").with_source(error)
         })?;
         tokio::spawn(timer::run(shared.clone()));
+        tokio::spawn(space::watch(Arc::downgrade(&shared)));
         let node = Node { shared, writer: Mutex::new(Some(writer)) };
         let handler = Arc::new(NodeHandler(Arc::downgrade(&node.shared)));
         if let Err(error) = node.shared.transport.start(handler).await {

@@ -74,6 +74,7 @@ settings! {
     "limits.hedge_delay_ms" => limits.hedge_delay_ms: millis, "how long a read waits before it asks one more replica";
     "limits.heal_timeout_ms" => limits.heal_timeout_ms: millis, "how long the repair of a damaged record waits for owners that do not answer";
     "limits.stand_in_bytes_max" => limits.stand_in_bytes_max: size, "most bytes of copies that a node keeps for owners that are absent";
+    "limits.free_bytes_min" => limits.free_bytes_min: size, "bytes that the store keeps free for the node itself: with less it takes no writes until twice as much is free; 0 for never";
     "limits.delivery_period_ms" => limits.delivery_period_ms: millis, "how often a node looks whether such an owner is back";
     "limits.repair_period_ms" => limits.repair_period_ms: millis, "how often a node compares what it holds with the others; 0 for never";
     "limits.probe_period_ms" => limits.probe_period_ms: millis, "how often a node probes another";

@@ -10,4 +10,5 @@ mod dev;
 mod metrics;
 mod server;
 mod shell;
+mod space;
 mod transfer;
