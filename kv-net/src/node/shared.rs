@@ -61,6 +61,8 @@ pub(super) struct Shared {
     pub(super) peer_states: PeerStates,
     /// Held by whoever changes the bucket table or joins a cluster.
     pub(super) administration: tokio::sync::Mutex<()>,
+    /// What the node knows of its cluster has changed.
+    pub(super) changed: Notify,
     pub(super) synchronising: AtomicBool,
     /// Held by whoever removes what deleted buckets left behind.
     pub(super) sweeping: tokio::sync::Mutex<()>,

@@ -51,6 +51,7 @@ settings! {
     "storage.create" => creation: word, "if_missing, or never: then a volume that is not mounted is an error";
     "storage.map_bytes" => map_bytes: size, "largest size of the store; takes address space only";
     "storage.reserve_bytes" => reserve_bytes: size, "space of the disk that writes leave free";
+    "storage.set_aside_damaged" => set_aside_damaged: truth, "set a damaged store aside and begin anew, if the other members have what was in it";
     "storage.reads_may_block" => reads_may_block: truth, "say true if the data is larger than the memory";
 
     "cluster.replicas" => replicas: number, "replicas of each key (N) in the buckets that a new cluster begins with";

@@ -74,8 +74,8 @@ impl LmdbStorage {
     ///
     /// # Errors
     ///
-    /// `StorageUnusable` if the directory is missing, not writable, open already, damaged, or not of this engine;
-    /// `IncompatibleFormat` if another release wrote it; `InvalidConfiguration` if an option is out of range. The message
+    /// `StorageUnusable` if the directory is missing, not writable, open already, or not of this engine; `StorageDamaged` if LMDB says that its
+    /// file is damaged, as far as it looks at that; `IncompatibleFormat` if another release wrote it; `InvalidConfiguration` if an option is out of range. The message
     /// says what to do. Nothing that was there is changed.
     pub fn open(directory: impl AsRef<Path>, options: &LmdbOptions) -> Result<Self, Error> {
         let Opened { env, entries, lock } = open(directory.as_ref(), options)?;
