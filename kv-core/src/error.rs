@@ -119,6 +119,8 @@ error_kinds! {
     InvalidLayout = 61, retry: false;
     /// The storage could not be opened or set up.
     StorageUnusable = 62, retry: false;
+    /// The store is damaged.
+    StorageDamaged = 63, retry: false;
     /// A broken invariant: please report it.
     Internal = 99, retry: false;
 }

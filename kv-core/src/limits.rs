@@ -55,6 +55,9 @@ pub struct Limits {
     pub clock_drift_ms_max: u64,
     /// Bytes of copies that a node keeps for absent owners; a node that has as many refuses more.
     pub stand_in_bytes_max: u64,
+    /// Bytes that the store keeps free for what the node itself has to store: with less, it takes nothing that clients write, until twice as
+    /// much is free again. 0 switches that off.
+    pub free_bytes_min: u64,
     /// How often a node looks whether an owner is back for which it keeps copies, and how long it waits after one that could not be delivered.
     pub delivery_period_ms: u64,
     /// How often a node compares what it holds with each other owner; 0 for never, except when it is told to.
@@ -87,6 +90,7 @@ impl Default for Limits {
             heal_timeout_ms: 500,
             clock_drift_ms_max: 60_000,
             stand_in_bytes_max: 4 << 30,
+            free_bytes_min: 64 << 20,
             delivery_period_ms: 500,
             repair_period_ms: 60_000,
             probe_period_ms: 1_000,

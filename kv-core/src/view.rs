@@ -243,9 +243,7 @@ impl View {
 
     /// The buckets whose keys have more than one owner.
     pub fn replicated(&self) -> Vec<BucketId> {
-        let is_replicated = |n: u8| n > 1 && self.layout.members().len() > 1;
-        let buckets = self.table().buckets().filter(|(_, _, properties)| is_replicated(properties.n));
-        buckets.map(|(_, id, _)| id).collect()
+        self.table().replicated(self.layout.members().len())
     }
 
     /// The nodes that stand in for owners of `token` in `bucket` that are absent, in the order of preference.

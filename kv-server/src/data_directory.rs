@@ -1,15 +1,39 @@
 //! The directory in which a node keeps its data: `store/`, and `addresses.json` for whoever wants to find the node.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::NodeId;
+use kv_core::replica::Membership;
 use kv_storage::Creation;
 use serde::{Deserialize, Serialize};
 
 const ADDRESSES: &str = "addresses.json";
+const MEMBERSHIP: &str = "membership";
+const STARTING: &str = "starting";
+
+/// Says that a process opened the store and has not been up for long; removed when dropped. A process that is killed by what it reads leaves it
+/// behind.
+#[derive(Debug)]
+pub(crate) struct StartMark(PathBuf);
+
+impl StartMark {
+    /// Leaves the mark behind, so that the next process looks at the store first.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for StartMark {
+    fn drop(&mut self) {
+        // If it stays, the next start looks at the store for nothing.
+        let _ = fs::remove_file(&self.0);
+    }
+}
 
 /// A data directory that exists.
 #[derive(Debug, Clone)]
@@ -71,6 +95,90 @@ impl DataDirectory {
     /// Where the store is.
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join("store")
+    }
+
+    /// Where a new store is made, to be put into the place of one that is set aside.
+    fn new_store(&self) -> PathBuf {
+        self.path.join("store.new")
+    }
+
+    /// Whether a process left its mark behind.
+    pub(crate) fn has_start_mark(&self) -> bool {
+        self.path.join(STARTING).exists()
+    }
+
+    /// Marks that the store is being opened.
+    pub(crate) fn mark_start(&self) -> StartMark {
+        let path = self.path.join(STARTING);
+        if let Err(error) = File::create(&path) {
+            tracing::debug!(%error, "the start cannot be marked");
+        }
+        StartMark(path)
+    }
+
+    /// The copy of what the node knows of its cluster, if there is one.
+    pub(crate) fn read_membership(&self) -> Result<Option<Membership>, Error> {
+        let path = self.path.join(MEMBERSHIP);
+        match fs::read(&path) {
+            Ok(bytes) => Membership::decode(&bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(format!("cannot read {}", path.display())).with_source(error)),
+        }
+    }
+
+    /// Writes that copy, whole or not at all. It has the cluster's secret in it.
+    pub(crate) fn write_membership(&self, membership: &Membership) -> Result<(), Error> {
+        let (path, unfinished) = (self.path.join(MEMBERSHIP), self.path.join("membership.new"));
+        let write = || {
+            let mut file =
+                File::options().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+            file.write_all(&membership.encode())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            self.sync()
+        };
+        write().map_err(|error| unusable(format!("cannot write {}", path.display())).with_source(error))
+    }
+
+    /// An empty place in which a new store can be made.
+    pub(crate) fn prepare_new_store(&self) -> Result<PathBuf, Error> {
+        let fresh = self.new_store();
+        match fs::remove_dir_all(&fresh) {
+            // What was begun and not finished.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(unusable(format!("cannot remove {}", fresh.display())).with_source(error))
+            }
+            _ => Ok(fresh),
+        }
+    }
+
+    /// Puts the new store into the place of the present one, which stays beside it under a name with the time. Returns that.
+    pub(crate) fn set_store_aside(&self) -> Result<PathBuf, Error> {
+        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let aside = self.path.join(format!("store.set-aside-{}", time.replace(['-', ':'], "")));
+        let rename = || {
+            fs::rename(self.store(), &aside)?;
+            fs::rename(self.new_store(), self.store())?;
+            self.sync()
+        };
+        let failed = |error| unusable(format!("cannot rename to {}", aside.display())).with_source(error);
+        rename().map_err(failed)?;
+        Ok(aside)
+    }
+
+    /// Goes on where a process ended between the two renamings.
+    pub(crate) fn finish_setting_aside(&self) -> Result<(), Error> {
+        if self.store().exists() || !self.new_store().exists() {
+            return Ok(());
+        }
+        tracing::warn!("the damaged store was set aside by the process before this one");
+        fs::rename(self.new_store(), self.store()).and_then(|()| self.sync()).map_err(|error| {
+            unusable(format!("cannot rename {}", self.new_store().display())).with_source(error)
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
     }
 
     /// Writes down where the node can be found, whole or not at all.

@@ -20,6 +20,8 @@ mod plugins;
 
 mod admin;
 mod data_directory;
+mod set_aside;
+
 mod server;
 
 mod dev;

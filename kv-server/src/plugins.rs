@@ -8,7 +8,7 @@ use kv_core::partitioner::Xxh3Partitioner;
 use kv_core::replication::{BalancedPlacement, HashRing, ReplicationStrategy};
 use kv_core::storage::{MemoryStorage, Storage};
 use kv_core::view::Plugins;
-use kv_storage::{LmdbOptions, LmdbStorage};
+use kv_storage::{Creation, LmdbOptions, LmdbStorage};
 
 use crate::config::{Engine, ServerConfig, Strategy};
 
@@ -27,8 +27,17 @@ pub(crate) fn strategy(strategy: Strategy) -> Arc<dyn ReplicationStrategy> {
 
 /// Opens the store in `directory`, or makes it where the configuration allows that.
 pub(crate) fn open_store(config: &ServerConfig, directory: &Path) -> Result<Arc<dyn Storage>, Error> {
+    store(config, config.creation, directory)
+}
+
+/// Makes a store in `directory`.
+pub(crate) fn make_store(config: &ServerConfig, directory: &Path) -> Result<Arc<dyn Storage>, Error> {
+    store(config, Creation::IfMissing, directory)
+}
+
+fn store(config: &ServerConfig, creation: Creation, directory: &Path) -> Result<Arc<dyn Storage>, Error> {
     let options = LmdbOptions {
-        creation: config.creation,
+        creation,
         map_bytes: config.map_bytes,
         reserve_bytes: config.reserve_bytes,
         reads_may_block: config.reads_may_block,

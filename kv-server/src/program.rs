@@ -11,7 +11,8 @@ use crate::console::{complain, in_words};
 use crate::data_directory::DataDirectory;
 use crate::dev::DevArguments;
 use crate::exit::{Exit, SERVER_EXIT_CODES};
-use crate::{cli, dev, logging, server};
+use crate::set_aside::CheckArguments;
+use crate::{cli, dev, logging, server, set_aside};
 
 /// A node of a replicated key-value store.
 #[derive(Debug, Parser)]
@@ -36,6 +37,9 @@ struct Arguments {
 enum Command {
     /// Run a whole cluster on this machine, to try things out
     Dev(DevArguments),
+    /// Read through a store and say whether it is damaged
+    #[command(hide = true)]
+    CheckStore(CheckArguments),
 }
 
 /// The client.
@@ -59,6 +63,7 @@ pub fn server_or_client() -> ExitCode {
 fn run(arguments: Arguments) -> Exit {
     match arguments.command {
         Some(Command::Dev(dev)) => dev::run(&dev),
+        Some(Command::CheckStore(store)) => set_aside::check(&store),
         None => node(&arguments),
     }
 }

@@ -20,6 +20,7 @@ use crate::config::ServerConfig;
 use crate::data_directory::{Addresses, DataDirectory};
 use crate::plugins;
 use crate::runtime::{self, Workers};
+use crate::set_aside;
 use crate::signals::{StopReason, StopRequests};
 use kv_net::{Client, Node, NodeConfig};
 
@@ -28,6 +29,9 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 
 /// Within this time of the first a further signal is the same request.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
+
+/// A process that ends without a word within this time of its start may have been ended by what is in its store.
+const START_TAKES: Duration = Duration::from_secs(60);
 
 /// How long another node may take to say that it is there.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -48,7 +52,13 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
     let data = DataDirectory::prepare(&config.data, config.creation)?;
     let admin = config.admin.as_deref().map(bind_admin).transpose()?;
     let resp = config.resp.as_deref().map(bind_resp).transpose()?;
-    let store = plugins::open_store(config, &data.store())?;
+    let (store, mark) = tokio::select! {
+        opened = set_aside::open_store(config, &data) => opened?,
+        reason = stop.next() => {
+            tracing::info!(?reason, "stopped before the store was open");
+            return Ok(());
+        }
+    };
     let identity = Arc::new(identity(config, &*store)?);
     let addresses = Arc::new(AddressBook::new());
     let options = transport_options(config, workers);
@@ -84,7 +94,20 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         durability: config.durability,
         trace_sample: config.trace_sample,
     };
-    let node = Arc::new(Node::start(node_config, Arc::new(transport), identity, addresses).await?);
+    let node = match Node::start(node_config, Arc::new(transport), identity, addresses).await {
+        Ok(node) => Arc::new(node),
+        Err(error) => {
+            if let Some(mark) = mark.filter(|_| error.kind() == ErrorKind::StorageFailed) {
+                mark.leave();
+            }
+            return Err(error.into());
+        }
+    };
+    let up_for_long = tokio::spawn(async move {
+        tokio::time::sleep(START_TAKES).await;
+        drop(mark);
+    });
+    let kept = tokio::spawn(keep_membership(Arc::clone(&node), data));
     let resp = resp.map(|resp| resp.serve(Arc::clone(&node), resp_options(config, workers))).transpose()?;
     let state = AdminState::new(Arc::clone(&node), resp.as_ref().map(RespServer::meter));
     let admin = admin.map(|admin| admin.serve(Arc::clone(&state))).transpose()?;
@@ -109,6 +132,8 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         Ok(reason) => tracing::info!(?reason, drain = ?config.drain, "shutting down"),
         Err(error) => tracing::error!(%error, "the node had to stop"),
     }
+    kept.abort();
+    up_for_long.abort();
     let finish = async {
         if let Some(resp) = resp {
             resp.shut_down(config.drain).await;
@@ -124,6 +149,20 @@ async fn serve(config: &ServerConfig, workers: &Workers, stop_at_end_of_input: b
         _ = second(&mut stop) => bail!("stopped at once at the second request, requests under way were cut off"),
     }
     ended.map(|_| ()).context("the node had to stop; start it again to find out what its store holds")
+}
+
+/// Keeps a copy of what the node knows of its cluster beside the store.
+async fn keep_membership(node: Arc<Node>, data: DataDirectory) {
+    let mut kept = data.read_membership().ok().flatten();
+    loop {
+        if let Some(membership) = node.membership().filter(|membership| Some(membership) != kept.as_ref()) {
+            match data.write_membership(&membership) {
+                Ok(()) => kept = Some(membership),
+                Err(error) => tracing::warn!(%error, "no copy of the membership can be kept"),
+            }
+        }
+        node.membership_changed().await;
+    }
 }
 
 fn port(address: &str) -> Option<&str> {

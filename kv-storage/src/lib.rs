@@ -22,4 +22,4 @@
 
 mod lmdb;
 
-pub use lmdb::{Creation, LmdbOptions, LmdbStorage};
+pub use lmdb::{Creation, LmdbOptions, LmdbStorage, read_through};

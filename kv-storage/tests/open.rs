@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use kv_core::error::{Error, ErrorKind};
 use kv_core::storage::{Batch, CommitError, Durability, Storage};
-use kv_storage::{Creation, LmdbOptions, LmdbStorage};
+use kv_storage::{Creation, LmdbOptions, LmdbStorage, read_through};
 use mount::Mount;
 use tempfile::tempdir;
 
@@ -137,11 +137,36 @@ fn a_lost_or_damaged_data_file_is_refused_and_left_alone() {
     let data = place.path().join("data.mdb");
     fs::write(&data, vec![7; 8_192]).unwrap();
     let open = || LmdbStorage::open(place.path(), &LmdbOptions::default());
-    refused(open(), ErrorKind::StorageUnusable, "is damaged or not of LMDB");
+    refused(open(), ErrorKind::StorageDamaged, "is damaged or not of LMDB");
     assert_eq!(fs::read(&data).unwrap(), vec![7; 8_192]);
+    fs::write(&data, b"").unwrap();
+    refused(open(), ErrorKind::StorageDamaged, "it is empty");
+    assert_eq!(fs::read(&data).unwrap(), b"");
     fs::remove_file(&data).unwrap();
     refused(open(), ErrorKind::StorageUnusable, "has lost its data.mdb");
     assert!(!data.exists(), "nothing was made");
+}
+
+#[test]
+fn reading_through_a_store_counts_it_and_finds_damage() {
+    let place = tempdir().unwrap();
+    let look = || read_through(place.path(), &LmdbOptions::default());
+    assert_eq!(look().unwrap_err().kind(), ErrorKind::StorageUnusable, "nothing is made");
+    let store = LmdbStorage::open(place.path(), &LmdbOptions::default()).unwrap();
+    let mut batch = Batch::new();
+    for number in 0..1_000_u32 {
+        batch.put(&number.to_be_bytes(), &[&vec![1; number as usize * 10]]);
+    }
+    store.write(&batch, Durability::Synced).unwrap();
+    assert_eq!(look().unwrap_err().kind(), ErrorKind::StorageUnusable, "it is open");
+    drop(store);
+    assert_eq!(look().unwrap(), 1_000);
+    let data = place.path().join("data.mdb");
+    let mut bytes = fs::read(&data).unwrap();
+    bytes[8_192..].fill(0);
+    fs::write(&data, &bytes).unwrap();
+    assert_eq!(look().unwrap_err().kind(), ErrorKind::StorageDamaged);
+    assert_eq!(fs::read(&data).unwrap(), bytes);
 }
 
 #[test]

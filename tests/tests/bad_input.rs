@@ -280,7 +280,9 @@ async fn a_value_that_is_too_large_is_refused_and_the_old_one_stays() {
 #[tokio::test]
 async fn a_full_store_refuses_puts_says_what_to_do_and_keeps_what_it_has() {
     within(AMPLE, async {
-        let mut node = Kept::start_with(&["--set", "storage.map_bytes=8MiB"]).await;
+        let mut node =
+            Kept::start_with(&["--set", "storage.map_bytes=8MiB", "--set", "limits.free_bytes_min=1MiB"])
+                .await;
         let name = |number: usize| key(&format!("large {number}"));
         let mut applied = 0;
         let error = loop {
@@ -305,7 +307,11 @@ async fn a_full_store_refuses_puts_says_what_to_do_and_keeps_what_it_has() {
             assert_eq!(node.client.get(Get::new("default", key("kept"))).await.unwrap().values.len(), 1);
             node.cluster.check_logs().unwrap();
             node.cluster.terminate(0).await.unwrap();
-            node.start_again().await;
+            // It is not ready, since it takes no writes.
+            node.cluster.spawn(0).unwrap();
+            while node.client.get(Get::new("default", key("kept"))).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
     })
     .await;

@@ -58,6 +58,12 @@ impl BucketTable {
         table
     }
 
+    /// The buckets whose keys have more than one owner in a cluster of so many members.
+    pub fn replicated(&self, members: usize) -> Vec<BucketId> {
+        let replicated = self.buckets().filter(|(_, _, properties)| properties.n > 1 && members > 1);
+        replicated.map(|(_, id, _)| id).collect()
+    }
+
     /// The live buckets, ascending by name.
     pub fn buckets(&self) -> impl Iterator<Item = (&str, BucketId, &BucketProperties)> {
         self.entries.iter().filter_map(|(name, entry)| {

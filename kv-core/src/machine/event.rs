@@ -61,6 +61,8 @@ pub enum Event<T> {
     Shown(OpId, Result<Vec<Shown>, Error>),
     /// The writer made versions (or refused to) and is about to commit them.
     Minted(Vec<Minted>),
+    /// The writer refused what operations wanted merged into this node's own records.
+    Refused(Vec<(OpId, ErrorKind)>),
     /// The writer's commit ended: of these operations, in that life of the store, so durably if it succeeded.
     Committed(Vec<OpId>, Incarnation, Result<Durability, CommitError>),
     /// A peer answered, or did not.

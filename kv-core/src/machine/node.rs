@@ -177,6 +177,13 @@ impl<T> NodeMachine<T> {
                     });
                 }
             }
+            Event::Refused(ops) => {
+                for (op, kind) in ops {
+                    self.with(at, op, &mut outbox, |operation, step, outbox| {
+                        operation.committed(step, Err(kind), outbox)
+                    });
+                }
+            }
             Event::Answer { token, result, .. } => self.answer(at, token, result, &mut outbox),
             Event::Copies(page) => self.delivery.copies(at, page, &mut outbox),
             Event::ToClear(step, items) => self.anti_entropy.begin_clearing(at, (step, items), &mut outbox),

@@ -42,6 +42,8 @@ pub(super) struct PutWork {
     stand_ins_read: u8,
     deadline_us: u64,
     is_forwarded: bool,
+    /// Why this node's own store does not take it.
+    refused: Option<Box<Error>>,
 }
 
 /// An earlier try that may have been made.
@@ -61,8 +63,10 @@ enum Phase {
     Reading(Box<ReadQuorum>),
     /// Merges what was read.
     Resolving,
-    /// Waits for the writer.
-    Minting,
+    /// Waits for the writer, which makes a version or, for one that was found to be made, merges it.
+    Minting {
+        adopts: bool,
+    },
     /// Waits for acknowledgements.
     Writing,
     /// Waits for the owner to which the put was handed; the causes of those that did not take it.
@@ -95,7 +99,7 @@ impl PutWork {
             }
             Basis::Read(needed) => (reading(needed), None, Context::default()),
             Basis::Sought(needed, context) => (reading(needed), Some(context), Context::default()),
-            Basis::Given(context) => (Phase::Minting, None, context),
+            Basis::Given(context) => (Phase::Minting { adopts: false }, None, context),
         };
         PutWork {
             target: put.target,
@@ -112,6 +116,7 @@ impl PutWork {
             stand_ins_read: 0,
             deadline_us: put.deadline_us,
             is_forwarded: put.is_forwarded,
+            refused: None,
         }
     }
 
@@ -128,11 +133,7 @@ impl PutWork {
             Some(_) => self.mint(step, None, outbox),
             // Somebody could not reach any owner: this node stands in for the first of those that it cannot reach itself.
             None if self.is_forwarded => self.mint_as_stand_in(step, outbox),
-            None => {
-                let candidates = step.coordinators(&self.target, outbox);
-                self.phase = Phase::Forwarding { candidates, next: 0, introduced: false };
-                self.next_forward(step, outbox)
-            }
+            None => self.hand_over(step, outbox),
         }
     }
 
@@ -150,7 +151,8 @@ impl PutWork {
         stand_in_for: Option<NodeId>,
         outbox: &mut Outbox<'_, T>,
     ) -> PutStep {
-        self.phase = Phase::Minting;
+        let found = self.retry.take().and_then(|retry| retry.found).map(Box::new);
+        self.phase = Phase::Minting { adopts: found.is_some() };
         outbox.effect(Effect::Mutate(Mutation::Mint(Box::new(Mint {
             op: step.op,
             bucket: self.target.bucket.clone(),
@@ -158,7 +160,7 @@ impl PutWork {
             token: self.target.token,
             context: self.context.clone(),
             draft: self.draft.clone(),
-            found: self.retry.take().and_then(|retry| retry.found).map(Box::new),
+            found,
             stand_in_for,
             deadline_us: step.deadline_us,
         }))));
@@ -172,11 +174,12 @@ impl PutWork {
         result: Result<MintedRecord, Error>,
         outbox: &mut Outbox<'_, T>,
     ) -> PutStep {
-        if !matches!(self.phase, Phase::Minting) {
-            return PutStep::Wait;
-        }
+        let Phase::Minting { adopts } = self.phase else { return PutStep::Wait };
         let MintedRecord { dot, stamp, record, read } = match result {
             Ok(made) => made,
+            Err(error) if error.kind() == ErrorKind::ReadOnly && !adopts && !self.is_forwarded => {
+                return self.hand_on(step, error, outbox);
+            }
             Err(error) => return self.end(PutResult::NotApplied(error)),
         };
         let mut context = std::mem::take(&mut self.context);
@@ -338,7 +341,7 @@ impl PutWork {
             Phase::Writing if mutants::on(Mutant::TimedOutPutSaysNotApplied) => {
                 PutResult::NotApplied(Error::new(kind, "the deadline passed"))
             }
-            Phase::Minting | Phase::Forwarding { .. } => {
+            Phase::Minting { .. } | Phase::Forwarding { .. } => {
                 PutResult::Indeterminate(Error::new(kind, "the deadline passed: the write may appear"))
             }
             Phase::Writing => {

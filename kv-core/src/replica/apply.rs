@@ -9,6 +9,7 @@ use crate::replica::held::Held;
 use crate::replica::leftover::bucket_of;
 use crate::replica::meta::Meta;
 use crate::replica::place::Place;
+use crate::replica::space::Room;
 use crate::replica::sweep::{Swept, sweep};
 use crate::replica::trees::{TreeChanges, count};
 use crate::replica::{Ledger, MergeGroup, Minted, Mutation};
@@ -33,6 +34,8 @@ pub struct Applied<T> {
     pub discarded: u64,
     /// Operations whose local commit this batch is.
     ops: Vec<OpId>,
+    /// Operations whose own merge was refused, and why.
+    refused: Vec<(OpId, ErrorKind)>,
     /// Peers that wait, with their answers if the commit succeeds.
     replies: Vec<(T, Vec<WriteAnswer>)>,
     lease: Option<Stamp>,
@@ -57,6 +60,8 @@ pub struct Applied<T> {
 pub struct Finished<T> {
     /// The operations whose local commit it was.
     pub ops: Vec<OpId>,
+    /// Operations that wait for a merge that was refused.
+    pub refused: Vec<(OpId, ErrorKind)>,
     /// The answers to peers.
     pub replies: Vec<(T, Vec<WriteAnswer>)>,
     /// What leaves were counted to, for those that wanted to know.
@@ -111,8 +116,15 @@ impl<T> Applied<T> {
             }
         }
         let has_work = ledger.partitions.epochs.has_work();
-        let recovers = self.recovers;
-        Finished { ops: self.ops, replies, counts: self.counts, promises: self.promises, has_work, recovers }
+        Finished {
+            ops: self.ops,
+            refused: self.refused,
+            replies,
+            counts: self.counts,
+            promises: self.promises,
+            has_work,
+            recovers: self.recovers,
+        }
     }
 }
 
@@ -144,6 +156,7 @@ pub fn apply<T>(
         minted: Vec::new(),
         discarded: 0,
         ops: Vec::new(),
+        refused: Vec::new(),
         replies: Vec::new(),
         lease: None,
         copies_changed: Vec::new(),
@@ -154,7 +167,7 @@ pub fn apply<T>(
         promises: Vec::new(),
         counts: Vec::new(),
     };
-    let is_full = ledger.stand_ins.bytes() >= view.limits.stand_in_bytes_max;
+    let room = Room::of(ledger, &view.limits);
     let minter = &mut ledger.minter;
     let epochs = &ledger.partitions.epochs;
     let place = Place { view, epochs, now };
@@ -180,7 +193,7 @@ pub fn apply<T>(
                 applied.durability = applied.durability.max(mint.bucket.properties.durability);
                 let held = slots.next();
                 let result = known(view, mint.bucket.id)
-                    .and_then(|()| has_room(is_full, mint.stand_in_for).map_err(full))
+                    .and_then(|()| room.take(mint.stand_in_for).map_err(|kind| room.error(kind)))
                     .and_then(|()| place.age_of_mint(&mint))
                     .and_then(|age| held?.mint(view, &mint, minter, age));
                 if result.is_ok() {
@@ -188,7 +201,7 @@ pub fn apply<T>(
                 }
                 applied.minted.push(Minted { op: mint.op, result });
             }
-            Mutation::Merge(group) => applied.merge(&place, is_full, &mut slots, group),
+            Mutation::Merge(group) => applied.merge(&place, room, &mut slots, group),
             Mutation::Release(copies) => {
                 for copy in copies {
                     if let Ok(held) = slots.next() {
@@ -306,14 +319,14 @@ fn begin_anew<T>(place: &Place<'_>, applied: &mut Applied<T>) {
 }
 
 impl<T> Applied<T> {
-    fn merge(&mut self, place: &Place<'_>, is_full: bool, slots: &mut Slots, group: MergeGroup<T>) {
+    fn merge(&mut self, place: &Place<'_>, room: Room, slots: &mut Slots, group: MergeGroup<T>) {
         let mut answers = Vec::with_capacity(group.items.len());
         for item in &group.items {
             let merged = item.as_ref().map_err(|kind| *kind).and_then(|merge| {
                 self.durability = self.durability.max(merge.bucket.properties.durability);
                 let held = slots.next();
                 known(place.view, merge.bucket.id).map_err(|error| error.kind())?;
-                has_room(is_full, merge.stand_in_for)?;
+                room.take(merge.stand_in_for)?;
                 let age = place.check_epoch(merge)?;
                 held.map_err(|error| error.kind())?.merge(place.view, merge, age)
             });
@@ -323,8 +336,13 @@ impl<T> Applied<T> {
                 Err(kind) => WriteAnswer::Refused(kind),
             });
         }
-        if !answers.iter().any(|answer| matches!(answer, WriteAnswer::Refused(_))) {
-            self.ops.extend(group.op);
+        let refused = answers.iter().find_map(|answer| match answer {
+            WriteAnswer::Refused(kind) => Some(*kind),
+            _ => None,
+        });
+        match (group.op, refused) {
+            (Some(op), Some(kind)) => self.refused.push((op, kind)),
+            (op, _) => self.ops.extend(op),
         }
         if let Some(reply) = group.reply {
             self.replies.push((reply, answers));
@@ -411,15 +429,6 @@ impl Slots {
         slot.and_then(Option::as_mut)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the storage skipped a key of a get_many"))
     }
-}
-
-/// Refuses a copy for an absent owner where there is no room for more of them.
-fn has_room(is_full: bool, stand_in_for: Option<NodeId>) -> Result<(), ErrorKind> {
-    if is_full && stand_in_for.is_some() { Err(ErrorKind::Overloaded) } else { Ok(()) }
-}
-
-fn full(kind: ErrorKind) -> Error {
-    Error::new(kind, "this node keeps as many copies for absent owners as it may (stand_in_bytes_max)")
 }
 
 /// Refuses what was queued for a bucket that was deleted meanwhile.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::NodeId;
-use crate::replica::{Begun, Epochs, Minter, Trees};
+use crate::replica::{Begun, Epochs, Minter, Space, Trees};
 use crate::tree::{Tree, TreeId};
 
 /// What the writer of a store keeps in memory beside the store.
@@ -14,6 +14,8 @@ pub struct Ledger {
     pub stand_ins: Arc<StandIns>,
     /// What is held of each partition.
     pub partitions: Arc<Partitions>,
+    /// Whether there is room for what clients write.
+    pub space: Arc<Space>,
 }
 
 /// What the writer of a store keeps in memory of each partition of each bucket.

@@ -154,6 +154,7 @@ pub fn open_store(
         minter: Minter::new(incarnation, Arc::new(clock)),
         stand_ins,
         partitions: Arc::new(partitions),
+        space: Arc::default(),
     })
 }
 

@@ -44,7 +44,7 @@ pub struct StorageStats {
     pub entries: u64,
     /// Bytes that the store occupies on its device (or in memory).
     pub bytes_used: u64,
-    /// Bytes that it can still take, where known.
+    /// Bytes that it can still take, where known: the node refuses what clients write when they are few.
     pub bytes_free: Option<u64>,
     /// Synchronisations with the device since the store was opened.
     pub syncs: u64,

@@ -676,6 +676,7 @@ impl Cluster {
             node.next_life += 1;
         }
         node.incarnation = node.ledger.minter.incarnation().unwrap_or(Incarnation(0));
+        node.ledger.space.note(node.store.stats().unwrap().bytes_free, &node.view.limits);
         let mut applied = apply(&*node.store, &node.view, &mut node.ledger, now, mutations);
         node.discarded += applied.discarded;
         let minted = std::mem::take(&mut applied.minted);
@@ -692,6 +693,9 @@ impl Cluster {
         let finished = applied.finish(&result, &mut node.ledger);
         if !finished.ops.is_empty() {
             self.handle(id, Event::Committed(finished.ops, incarnation, result.map(|()| achieved)));
+        }
+        if !finished.refused.is_empty() {
+            self.handle(id, Event::Refused(finished.refused));
         }
         if finished.has_work || finished.recovers {
             let turned = Event::Turned { has_work: finished.has_work, recovers: finished.recovers };

@@ -21,5 +21,6 @@ mod ranges;
 mod recovery;
 mod retries;
 mod scans;
+mod space;
 mod stand_ins;
 mod store;

@@ -22,6 +22,7 @@ pub(crate) struct FaultyStore {
     faults: Mutex<Vec<Fault>>,
     puts: Mutex<usize>,
     is_unreadable: Mutex<bool>,
+    bytes_free: Mutex<Option<u64>>,
 }
 
 impl FaultyStore {
@@ -33,6 +34,11 @@ impl FaultyStore {
     /// Lets every read fail, or none.
     pub(crate) fn fail_reads(&self, fail: bool) {
         *self.is_unreadable.lock().unwrap() = fail;
+    }
+
+    /// Lets the store have that many bytes free.
+    pub(crate) fn set_free(&self, bytes: u64) {
+        *self.bytes_free.lock().unwrap() = Some(bytes);
     }
 
     fn is_readable(&self) -> Result<(), StorageError> {
@@ -91,6 +97,7 @@ impl Storage for FaultyStore {
     }
 
     fn stats(&self) -> Result<StorageStats, StorageError> {
-        self.inner.stats()
+        let bytes_free = *self.bytes_free.lock().unwrap();
+        self.inner.stats().map(|stats| StorageStats { bytes_free, ..stats })
     }
 }

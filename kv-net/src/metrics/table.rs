@@ -33,6 +33,8 @@ metrics! {
         |from, to| to.one(from.node.uptime_s);
     "kv_ready" Gauge [] "1 if the node does its work, as GET /ready says; 0 if not.",
         |from, to| to.one(u8::from(from.node.ready));
+    "kv_read_only" Gauge [] "1 if the node's store takes nothing that clients write: space is low (limits.free_bytes_min), or no incarnation can be stored; 0 if it does.",
+        |from, to| to.one(u8::from(from.node.read_only));
     "kv_clock_distance_seconds" Gauge [] "Between the node's clock and the median of its peers' clocks.",
         |from, to| to.one(from.node.clock_distance_ms as f64 / 1e3);
 
@@ -88,7 +90,7 @@ metrics! {
         |from, to| storage(from, to, |stats| Some(stats.entries));
     "kv_storage_used_bytes" Gauge [] "Bytes that the store takes on its device, or in memory.",
         |from, to| storage(from, to, |stats| Some(stats.bytes_used));
-    "kv_storage_free_bytes" Gauge [] "Bytes that the store can still take, where that is known.",
+    "kv_storage_free_bytes" Gauge [] "Bytes that the store can still take, where that is known, without storage.reserve_bytes; below limits.free_bytes_min the node takes no writes.",
         |from, to| storage(from, to, |stats| stats.bytes_free);
     "kv_storage_syncs_total" Counter [] "Synchronisations with the device since the store was opened.",
         |from, to| storage(from, to, |stats| Some(stats.syncs));

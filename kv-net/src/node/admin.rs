@@ -170,14 +170,19 @@ impl Shared {
         stored.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
         self.install(view);
         if is_late && let Some(live) = self.live.load_full() {
-            tracing::info!(
-                "this node has what the others have, and votes, once it has compared itself with them"
-            );
-            // Nobody waits for the answer.
-            let (waiter, _) = oneshot::channel();
-            self.drive(&live, Event::Repair(Ticket::Frame(waiter)));
+            self.recover(&live);
         }
         Ok(AnswerBody::Done)
+    }
+
+    /// Begins to get what this node lacks, at once.
+    pub(super) fn recover(self: &Arc<Self>, live: &Arc<Live>) {
+        tracing::info!(
+            "this node has what the others have, and votes, once it has compared itself with them"
+        );
+        // Nobody waits for the answer.
+        let (waiter, _) = oneshot::channel();
+        self.drive(live, Event::Repair(Ticket::Frame(waiter)));
     }
 
     /// Begins to serve as a member.
@@ -190,6 +195,7 @@ impl Shared {
         self.identity.set_cluster(view.identity.cluster);
         tracing::info!(cluster = %view.identity.cluster, layout = view.layout.version(), "member of a cluster");
         self.live.store(Some(Arc::new(Live::new(view))));
+        self.changed.notify_one();
         // There was nothing to tick so far.
         self.wake_timer();
     }
@@ -234,6 +240,7 @@ impl Shared {
             }
         }
         self.live.store(Some(Arc::new(live.with_table(table))));
+        self.changed.notify_one();
         // The writer refuses what comes for deleted buckets from now on.
         self.runtime.spawn(sweep(self.clone()));
         Ok(())

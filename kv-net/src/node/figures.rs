@@ -24,6 +24,8 @@ pub struct NodeFigures {
     pub uptime_s: f64,
     /// Whether it does its work.
     pub ready: bool,
+    /// Whether its store takes nothing that clients write, for want of space or of an incarnation.
+    pub read_only: bool,
     /// Milliseconds between its clock and the median of its peers' clocks.
     pub clock_distance_ms: u64,
     /// What its machine did.
@@ -68,6 +70,7 @@ impl Shared {
             release: env!("CARGO_PKG_VERSION"),
             uptime_s: self.started.elapsed().as_secs_f64(),
             ready,
+            read_only: self.space.low().is_some() || self.incarnation().0 == 0,
             clock_distance_ms: live.as_ref().map_or(0, |live| live.peers.distance_ms(self.now())),
             machine,
             local_gets: self.local_gets.figures(),

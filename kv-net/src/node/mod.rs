@@ -16,6 +16,7 @@ mod pending;
 mod queue;
 mod refusals;
 mod shared;
+mod space;
 mod spans;
 mod status;
 mod sweep;

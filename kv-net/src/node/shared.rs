@@ -7,7 +7,7 @@ use kv_core::causality::Clock;
 use kv_core::error::{Error, ErrorKind};
 use kv_core::ids::Incarnation;
 use kv_core::machine::{Door, NodeMachine};
-use kv_core::replica::{Partitions, StandIns};
+use kv_core::replica::{Partitions, Space, StandIns};
 use kv_core::time::Now;
 use kv_core::transport::Transport;
 use parking_lot::Mutex;
@@ -42,6 +42,10 @@ pub(super) struct Shared {
     pub(super) stand_ins: Arc<StandIns>,
     /// What the store holds of each partition.
     pub(super) partitions: Arc<Partitions>,
+    /// Whether the store has room for what clients write.
+    pub(super) space: Arc<Space>,
+    /// Bytes that were written since it was last looked how much space there is.
+    pub(super) written_unseen: AtomicU64,
     pub(super) tracer: Tracer,
     pub(super) local_gets: LocalGets,
     pub(super) refusals: Refusals,
@@ -57,6 +61,8 @@ pub(super) struct Shared {
     pub(super) peer_states: PeerStates,
     /// Held by whoever changes the bucket table or joins a cluster.
     pub(super) administration: tokio::sync::Mutex<()>,
+    /// What the node knows of its cluster has changed.
+    pub(super) changed: Notify,
     pub(super) synchronising: AtomicBool,
     /// Held by whoever removes what deleted buckets left behind.
     pub(super) sweeping: tokio::sync::Mutex<()>,

@@ -23,6 +23,9 @@ impl Shared {
         if self.incarnation().0 == 0 {
             return "takes no writes: no incarnation can be stored; free space on its disk".into();
         }
+        if let Some(low) = self.space.low() {
+            return format!("takes no writes: {low}");
+        }
         String::new()
     }
 

@@ -10,7 +10,7 @@ use kv_core::ids::{Incarnation, TraceId};
 use kv_core::key::STAND_IN_PREFIX_BYTES;
 use kv_core::machine::{Event, Life, NodeMachine, Outcome, local_get, prepare};
 use kv_core::membership::PeerIdentity;
-use kv_core::replica::{Mutation, StoreIdentity, open_store, store_layout, store_table};
+use kv_core::replica::{Membership, Mutation, StoreIdentity, open_store, store_layout, store_table};
 use kv_core::time::Now;
 use kv_core::transport::Transport;
 use kv_core::view::View;
@@ -33,7 +33,7 @@ use crate::node::spans::{self, Tracer};
 use crate::node::sweep::sweep;
 use crate::node::ticket::Ticket;
 use crate::node::writer::Writer;
-use crate::node::{NodeConfig, timer};
+use crate::node::{NodeConfig, space, timer};
 use crate::transport::{AddressBook, Identity};
 
 std::thread_local! {
@@ -81,6 +81,8 @@ impl Node {
             clock: ledger.minter.clock().clone(),
             stand_ins: ledger.stand_ins.clone(),
             partitions: ledger.partitions.clone(),
+            space: ledger.space.clone(),
+            written_unseen: AtomicU64::new(0),
             incarnation: AtomicU64::new(0),
             versions_discarded: AtomicU64::new(0),
             tracer: Tracer::new(config.node, config.trace_sample),
@@ -100,6 +102,7 @@ impl Node {
             timer_sleeps: AtomicBool::new(false),
             peer_states: PeerStates::default(),
             administration: tokio::sync::Mutex::new(()),
+            changed: Notify::new(),
             synchronising: AtomicBool::new(false),
             sweeping: tokio::sync::Mutex::new(()),
             greeted: AtomicBool::new(view.is_none()),
@@ -109,10 +112,12 @@ impl Node {
         if let Some(view) = view {
             shared.install(view);
         }
+        shared.look_at_space();
         let writer = Writer::spawn(shared.clone(), ledger).map_err(|error| {
             Error::new(ErrorKind::Internal, "the writer cannot be started").with_source(error)
         })?;
         tokio::spawn(timer::run(shared.clone()));
+        tokio::spawn(space::watch(Arc::downgrade(&shared)));
         let node = Node { shared, writer: Mutex::new(Some(writer)) };
         let handler = Arc::new(NodeHandler(Arc::downgrade(&node.shared)));
         if let Err(error) = node.shared.transport.start(handler).await {
@@ -121,7 +126,12 @@ impl Node {
         }
         if let Some(live) = node.shared.live.load_full() {
             let shared = node.shared.clone();
-            tokio::spawn(async move { shared.greet(&live).await });
+            tokio::spawn(async move {
+                shared.greet(&live).await;
+                if shared.partitions.epochs.figures(&live.view).recovering > 0 {
+                    shared.recover(&live);
+                }
+            });
             tokio::spawn(sweep(node.shared.clone()));
         }
         Ok(node)
@@ -280,6 +290,18 @@ impl Node {
     /// Whether the node knows a bucket of that name.
     pub fn has_bucket(&self, name: &str) -> bool {
         self.shared.live.load().as_ref().is_some_and(|live| live.view.table().get(name).is_some())
+    }
+
+    /// What the node has to know of its cluster to take its place again with an empty store, if it belongs to one.
+    pub fn membership(&self) -> Option<Membership> {
+        let live = self.shared.live.load_full()?;
+        let (layout, table) = (live.view.layout.clone(), live.view.table().clone());
+        Some(Membership { identity: live.view.identity.clone(), layout, table })
+    }
+
+    /// Waits until that may have changed since this was awaited last.
+    pub async fn membership_changed(&self) {
+        self.shared.changed.notified().await;
     }
 
     /// How the node is.

@@ -92,6 +92,7 @@ fn commit(shared: &Arc<Shared>, ledger: &mut Ledger, mutations: Vec<Mutation<Tic
         let begun = Instant::now();
         let result = store.write(&applied.batch, applied.durability);
         shared.commits.lock().note(keys, applied.batch.bytes(), begun.elapsed(), &result);
+        shared.wrote(applied.batch.bytes());
         result
     };
     let incarnation = ledger.minter.incarnation().unwrap_or(Incarnation(0));
@@ -119,6 +120,9 @@ fn tell(
 ) {
     if !finished.ops.is_empty() {
         shared.drive(live, Event::Committed(finished.ops, incarnation, result));
+    }
+    if !finished.refused.is_empty() {
+        shared.drive(live, Event::Refused(finished.refused));
     }
     if finished.has_work || finished.recovers {
         let turned = Event::Turned { has_work: finished.has_work, recovers: finished.recovers };

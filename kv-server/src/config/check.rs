@@ -9,7 +9,7 @@ use kv_core::limits::REPLICAS_MAX;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::MEMBERS;
-use super::{Loaded, Problems, ServerConfig};
+use super::{Engine, Loaded, Problems, ServerConfig};
 
 const THREADS_MAX: usize = 256;
 const DRAIN_MAX: Duration = Duration::from_secs(3_600);
@@ -41,6 +41,16 @@ pub(super) fn check(loaded: &Loaded, problems: &mut Problems) {
     }
     if config.map_bytes < 1 << 20 {
         bad("storage.map_bytes", "must be at least 1MiB".into());
+    }
+    let wanted = config.limits.free_bytes_min.saturating_mul(2);
+    if config.map_bytes >= 1 << 20 && config.engine == Engine::Lmdb && wanted >= config.map_bytes as u64 {
+        let map_bytes = config.map_bytes;
+        bad(
+            "limits.free_bytes_min",
+            format!(
+                "twice as much ({wanted}) must be less than storage.map_bytes ({map_bytes}), or the node never takes writes"
+            ),
+        );
     }
     members(config, &mut bad);
 }

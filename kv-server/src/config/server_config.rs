@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub map_bytes: usize,
     /// Space of the device that stays free.
     pub reserve_bytes: u64,
+    /// Whether a store that is damaged is set aside if the other members have what was in it.
+    pub set_aside_damaged: bool,
     /// Whether reads of an LMDB store are expected to wait for the device.
     pub reads_may_block: bool,
     /// Replicas of each key in the first bucket table.
@@ -80,6 +82,7 @@ impl Default for ServerConfig {
             creation: Creation::IfMissing,
             map_bytes: kv_storage::LmdbOptions::default().map_bytes,
             reserve_bytes: kv_storage::LmdbOptions::default().reserve_bytes,
+            set_aside_damaged: true,
             reads_may_block: false,
             replicas: 3,
             partitions: Partitioning::COUNT_DEFAULT,

@@ -51,6 +51,7 @@ settings! {
     "storage.create" => creation: word, "if_missing, or never: then a volume that is not mounted is an error";
     "storage.map_bytes" => map_bytes: size, "largest size of the store; takes address space only";
     "storage.reserve_bytes" => reserve_bytes: size, "space of the disk that writes leave free";
+    "storage.set_aside_damaged" => set_aside_damaged: truth, "set a damaged store aside and begin anew, if the other members have what was in it";
     "storage.reads_may_block" => reads_may_block: truth, "say true if the data is larger than the memory";
 
     "cluster.replicas" => replicas: number, "replicas of each key (N) in the buckets that a new cluster begins with";
@@ -74,6 +75,7 @@ settings! {
     "limits.hedge_delay_ms" => limits.hedge_delay_ms: millis, "how long a read waits before it asks one more replica";
     "limits.heal_timeout_ms" => limits.heal_timeout_ms: millis, "how long the repair of a damaged record waits for owners that do not answer";
     "limits.stand_in_bytes_max" => limits.stand_in_bytes_max: size, "most bytes of copies that a node keeps for owners that are absent";
+    "limits.free_bytes_min" => limits.free_bytes_min: size, "bytes that the store keeps free for the node itself: with less it takes no writes until twice as much is free; 0 for never";
     "limits.delivery_period_ms" => limits.delivery_period_ms: millis, "how often a node looks whether such an owner is back";
     "limits.repair_period_ms" => limits.repair_period_ms: millis, "how often a node compares what it holds with the others; 0 for never";
     "limits.probe_period_ms" => limits.probe_period_ms: millis, "how often a node probes another";

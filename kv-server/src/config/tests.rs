@@ -96,6 +96,10 @@ fn bad_values_say_what_would_be_good() {
     let cases = [
         ("node = 0", "kv.toml:1: node: a node's id is a number from 1"),
         ("node = \"one\"", "kv.toml:1: node: 'one' is not a number that fits here"),
+        (
+            "[storage]\nmap_bytes = \"8MiB\"\n[limits]\nfree_bytes_min = \"4MiB\"",
+            "kv.toml:4: limits.free_bytes_min: twice as much (8388608) must be less than storage.map_bytes (8388608), or the node never takes writes",
+        ),
         ("data = \"\"", "kv.toml:1: data: the path is empty"),
         (
             "listen = 7380",

@@ -9,5 +9,7 @@ mod client;
 mod dev;
 mod metrics;
 mod server;
+mod set_aside;
 mod shell;
+mod space;
 mod transfer;

@@ -135,12 +135,12 @@ fn the_configuration_can_be_checked_and_printed() {
 }
 
 /// Names for members that have to be known before they start: `ID=ADDRESS`.
-fn three_members() -> Vec<String> {
+pub(crate) fn three_members() -> Vec<String> {
     (1..=3).map(|id| format!("{id}={}", free_address())).collect()
 }
 
 /// Starts one of these members, over `data-ID` in `parent`.
-fn start_member(parent: &Path, members: &[String], id: usize) -> Node {
+pub(crate) fn start_member(parent: &Path, members: &[String], id: usize) -> Node {
     let address = members[id - 1].split_once('=').unwrap().1;
     let node = id.to_string();
     let mut arguments = vec!["--node", &node, "--listen", address];

@@ -9,6 +9,10 @@ pub(super) fn unusable(message: String) -> Error {
     Error::new(ErrorKind::StorageUnusable, message)
 }
 
+pub(super) fn damaged(message: String) -> Error {
+    Error::new(ErrorKind::StorageDamaged, message)
+}
+
 /// `StorageUnusable` for what the operating system said about `path`.
 pub(super) fn unusable_io(what: &str, path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
@@ -34,7 +38,7 @@ pub(super) fn open_error(directory: &Path, error: HeedError) -> Error {
             format!("data.mdb in {shown} was written by another version of LMDB"),
         ),
         HeedError::Mdb(error @ (MdbError::Invalid | MdbError::Corrupted | MdbError::PageNotFound)) => {
-            unusable(format!("data.mdb in {shown} is damaged or not of LMDB")).with_source(error)
+            damaged(format!("data.mdb in {shown} is damaged or not of LMDB")).with_source(error)
         }
         error => unusable(format!("cannot open the store in {shown}")).with_source(error),
     }

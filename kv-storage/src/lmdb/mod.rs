@@ -3,6 +3,8 @@
 mod options;
 mod storage;
 
+mod check;
+
 mod environment;
 mod open;
 
@@ -12,5 +14,6 @@ mod lock;
 mod errors;
 mod free_space;
 
+pub use check::read_through;
 pub use options::{Creation, LmdbOptions};
 pub use storage::LmdbStorage;

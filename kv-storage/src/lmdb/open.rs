@@ -6,7 +6,7 @@ use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, WithTls};
 use kv_core::error::{Error, ErrorKind};
 
-use super::errors::{open_error, unusable, unusable_io};
+use super::errors::{damaged, open_error, unusable, unusable_io};
 use super::lock::DirectoryLock;
 use super::{Creation, LmdbOptions, format};
 
@@ -91,10 +91,16 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 fn check_files(directory: &Path, is_made: bool, creation: Creation) -> Result<(), Error> {
     let data = directory.join(DATA_FILE);
-    let has_data = data.try_exists().map_err(|error| unusable_io("cannot look at", &data, error))?;
+    let bytes = match fs::metadata(&data) {
+        Ok(found) => Some(found.len()),
+        Err(error) if error.kind() == IoErrorKind::NotFound => None,
+        Err(error) => return Err(unusable_io("cannot look at", &data, error)),
+    };
     let shown = directory.display();
-    match (is_made, has_data) {
-        (true, false) => Err(unusable(format!("the store in {shown} has lost its {DATA_FILE}"))),
+    match (is_made, bytes) {
+        // LMDB would take it for a new one.
+        (true, Some(0)) => Err(damaged(format!("{DATA_FILE} in {shown} is damaged: it is empty"))),
+        (true, None) => Err(unusable(format!("the store in {shown} has lost its {DATA_FILE}"))),
         (false, _) if creation == Creation::Never => {
             Err(unusable(format!("there is no store in {shown}: is the volume mounted?")))
         }

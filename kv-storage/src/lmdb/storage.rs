@@ -74,8 +74,8 @@ impl LmdbStorage {
     ///
     /// # Errors
     ///
-    /// `StorageUnusable` if the directory is missing, not writable, open already, damaged, or not of this engine;
-    /// `IncompatibleFormat` if another release wrote it; `InvalidConfiguration` if an option is out of range. The message
+    /// `StorageUnusable` if the directory is missing, not writable, open already, or not of this engine; `StorageDamaged` if LMDB says that its
+    /// file is damaged, as far as it looks at that; `IncompatibleFormat` if another release wrote it; `InvalidConfiguration` if an option is out of range. The message
     /// says what to do. Nothing that was there is changed.
     pub fn open(directory: impl AsRef<Path>, options: &LmdbOptions) -> Result<Self, Error> {
         let Opened { env, entries, lock } = open(directory.as_ref(), options)?;
@@ -235,14 +235,20 @@ impl Storage for LmdbStorage {
     fn stats(&self) -> Result<StorageStats, StorageError> {
         let failed = |error| read_error("stats", error);
         let txn = self.env.read().map_err(failed)?;
-        let entries = self.entries.len(&txn).map_err(failed)?;
+        let stat = self.entries.stat(&txn).map_err(failed)?;
         let bytes_used = self.env.file_bytes().map_err(failed)?;
+        // Pages of the file that hold nothing any more are written to again.
+        let reusable = bytes_used.saturating_sub(stat.non_free_page_size() as u64);
         let on_device = free_space(self.lock.file()).map_err(|error| failed(error.into()))?;
-        let in_map = self.env.map_bytes().saturating_sub(bytes_used);
+        let on_device = match on_device.saturating_sub(self.reserve_bytes) {
+            0 => 0,
+            beyond_reserve => beyond_reserve.saturating_add(reusable),
+        };
+        let in_map = self.env.map_bytes().saturating_sub(bytes_used).saturating_add(reusable);
         Ok(StorageStats {
-            entries,
+            entries: stat.entries as u64,
             bytes_used,
-            bytes_free: Some(in_map.min(on_device.saturating_sub(self.reserve_bytes))),
+            bytes_free: Some(in_map.min(on_device)),
             syncs: self.syncs.load(Ordering::Relaxed),
             batches: self.batches.load(Ordering::Relaxed),
         })

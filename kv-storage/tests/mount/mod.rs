@@ -32,6 +32,14 @@ impl Mount {
         self.directory.path()
     }
 
+    /// Bytes that can still be written.
+    #[allow(dead_code, reason = "not every test file needs it")]
+    pub(crate) fn bytes_free(&self) -> usize {
+        let stat = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(self.path()).output().expect("stat");
+        let text = String::from_utf8(stat.stdout).expect("text");
+        text.split_whitespace().map(|number| number.parse::<usize>().expect("a number")).product()
+    }
+
     /// From now on nothing can be written.
     #[allow(dead_code, reason = "not every test file needs it")]
     pub(crate) fn make_read_only(&self) {

@@ -111,8 +111,9 @@ impl World {
             }
         };
         let places = (0..nodes).map(place).collect();
-        let own = ["--insecure", "--set", "storage.reserve_bytes=8MiB"];
-        let cluster = Cluster::start_at(directory, places, &[&own, more].concat()).await?;
+        let space = ["--set", "storage.reserve_bytes=8MiB", "--set", "limits.free_bytes_min=8MiB"];
+        let own = [&["--insecure"][..], &space].concat();
+        let cluster = Cluster::start_at(directory, places, &[&own[..], more].concat()).await?;
         Ok(World {
             cluster,
             network,

@@ -12,6 +12,33 @@ use crate::transport::CallError;
 use crate::wire::ForwardAnswer;
 
 impl PutWork {
+    /// Hands the put to an owner, or to a node that stands in for one.
+    pub(super) fn hand_over<T>(&mut self, step: Step<'_>, outbox: &mut Outbox<'_, T>) -> PutStep {
+        let mut candidates = step.coordinators(&self.target, outbox);
+        if self.refused.is_some() {
+            candidates.retain(|node| *node != step.view.node());
+        }
+        self.phase = Phase::Forwarding { candidates, next: 0, introduced: false };
+        self.next_forward(step, outbox)
+    }
+
+    /// This node's store takes no writes, and its reads are as good as ever: if it is an owner, another makes the version.
+    pub(super) fn hand_on<T>(
+        &mut self,
+        step: Step<'_>,
+        refused: Error,
+        outbox: &mut Outbox<'_, T>,
+    ) -> PutStep {
+        let Some(own) = step.local(&self.target) else { return self.end(PutResult::NotApplied(refused)) };
+        self.quorum.note(own, Progress::Failed(refused.kind()));
+        // Without this owner nobody could reach the quorum: better that nothing is written.
+        if self.quorum.is_hopeless() && !self.target.is_sloppy {
+            return self.end(PutResult::NotApplied(refused));
+        }
+        self.refused = Some(Box::new(refused));
+        self.hand_over(step, outbox)
+    }
+
     /// What the owner to which the put was handed is told.
     pub(in crate::machine) fn forward_body(&self, step: Step<'_>) -> (Draft, ContextToken, WriteOptions) {
         let context = self.context.seal(step.view.secret(), self.target.bucket.id, &self.target.key);
@@ -74,7 +101,10 @@ impl PutWork {
             Some(node) => PutStep::Forward(*node),
             None => {
                 let message = "no owner of the key could take the put: nothing was written";
-                let error = self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners);
+                let error = match self.refused.take() {
+                    Some(own) => self.quorum.shortfall(own.kind(), own.message(), &self.target.owners),
+                    None => self.quorum.shortfall(ErrorKind::Unavailable, message, &self.target.owners),
+                };
                 self.end(PutResult::NotApplied(error))
             }
         }

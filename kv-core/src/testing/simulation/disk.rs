@@ -17,6 +17,7 @@ pub(super) struct FaultyDisk {
     commit_unknown: AtomicU32,
     failures: AtomicU32,
     is_full: AtomicBool,
+    is_nearly_full: AtomicBool,
 }
 
 impl FaultyDisk {
@@ -29,6 +30,7 @@ impl FaultyDisk {
             commit_unknown: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             is_full: AtomicBool::new(false),
+            is_nearly_full: AtomicBool::new(false),
         }
     }
 
@@ -40,9 +42,25 @@ impl FaultyDisk {
         self.commit_unknown.store(most(rates.commit_unknown), Ordering::Relaxed);
     }
 
+    /// There is space again.
+    pub(super) fn has_space(&self) {
+        self.is_full(false);
+        self.is_nearly_full(false);
+    }
+
     /// Whether nothing more can be written.
     pub(super) fn is_full(&self, is_full: bool) {
         self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Whether what can still be written is to be left to the node itself.
+    pub(super) fn is_nearly_full(&self, is_nearly_full: bool) {
+        self.is_nearly_full.store(is_nearly_full, Ordering::Relaxed);
+    }
+
+    /// Bytes that can still be written, where that is known: it is asked for with every batch, and the storage below may have to count.
+    pub(super) fn bytes_free(&self) -> Option<u64> {
+        self.is_nearly_full.load(Ordering::Relaxed).then_some(0)
     }
 
     /// The storage below, which does not fail.

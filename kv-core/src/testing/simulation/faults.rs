@@ -103,9 +103,14 @@ impl World {
             }
             Kind::Full => {
                 let lasts_us = random.between(2_000, 150_000);
-                self.nodes[node].disk.is_full(true);
+                // Nearly full as often as full.
+                let nearly = if lasts_us % 2 == 0 { "nearly " } else { "" };
+                match lasts_us % 2 {
+                    0 => self.nodes[node].disk.is_nearly_full(true),
+                    _ => self.nodes[node].disk.is_full(true),
+                }
                 self.fabric.plan_in(lasts_us, Happening::DiskHasSpace(node));
-                format!("the disk of node {node} is full for {lasts_us} us")
+                format!("the disk of node {node} is {nearly}full for {lasts_us} us")
             }
             Kind::Store => {
                 let is_lost = faults.lost_stores && (!faults.restored_stores || random.coin());

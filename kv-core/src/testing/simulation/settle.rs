@@ -54,7 +54,7 @@ impl World {
         self.fabric.plan.rates = Rates { commit_us_max: 1_000, ..Rates::default() };
         for node in &mut self.nodes {
             node.disk.fail(&self.fabric.plan.rates, 0);
-            node.disk.is_full(false);
+            node.disk.has_space();
             node.set_clock(0, 0);
             node.arm_crash(u64::MAX);
             if node.is_paused {

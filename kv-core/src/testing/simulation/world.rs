@@ -70,7 +70,7 @@ impl World {
             Happening::NodeGoesOn(node) => self.nodes[node].go_on(&mut self.fabric),
             Happening::Fault => self.inject(),
             Happening::Flip(node, key) => self.flip_written(node, &key),
-            Happening::DiskHasSpace(node) => self.nodes[node].disk.is_full(false),
+            Happening::DiskHasSpace(node) => self.nodes[node].disk.has_space(),
             Happening::Heals(number) => {
                 if self.fabric.network.heal(number) {
                     self.fabric.trace.line(self.fabric.now_us, || "the network is whole".into());

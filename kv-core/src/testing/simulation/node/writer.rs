@@ -64,6 +64,7 @@ impl SimulatedNode {
                 Err(_) => {}
             }
         }
+        process.ledger.space.note(self.disk.bytes_free(), &self.view.limits);
         let most = self.view.limits.commit_batch_max.min(process.writer.queue.len());
         let mutations: Vec<_> = process.writer.queue.drain(..most).collect();
         let mut applied = apply(&*self.disk, &self.view, &mut process.ledger, now, mutations);
@@ -109,6 +110,9 @@ impl SimulatedNode {
         let finished = applied.finish(&result, &mut process.ledger);
         for (ticket, clear) in finished.promises {
             self.answer(ticket, AnswerBody::Cleared(clear), fabric);
+        }
+        if !finished.refused.is_empty() {
+            self.run(Event::Refused(finished.refused), fabric);
         }
         if finished.has_work || finished.recovers {
             let turned = Event::Turned { has_work: finished.has_work, recovers: finished.recovers };
