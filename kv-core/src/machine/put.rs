@@ -19,8 +19,9 @@ use crate::record::{Draft, EncodedRecord, Provenance};
 use crate::replica::{FoundRecord, Mint, MintedRecord, Mutation};
 use crate::storage::Durability;
 use crate::transport::CallError;
+use crate::tree::LeafId;
 use crate::view::View;
-use crate::wire::{WriteAnswer, WriteItem};
+use crate::wire::{Standing, WriteAnswer, WriteItem};
 
 /// Coordinates one put or delete: reads what an overwrite replaces, has the version made by this node's writer (or by another owner), sends
 /// the merged record to the other owners, and counts acknowledgements.
@@ -274,6 +275,13 @@ impl PutWork {
         answer: Result<(WriteAnswer, Incarnation), &CallError>,
         outbox: &mut Outbox<'_, T>,
     ) -> PutStep {
+        if let Ok((WriteAnswer::Refused(ErrorKind::StaleEpoch), _)) = answer
+            && self.quorum.is_stand_in(index)
+        {
+            // It was not told how far the owners are: it took another's place, and epochs did not have to end since. Now one has to.
+            let tree = LeafId::of(self.target.bucket.id, self.target.token, step.view.layout.partitioning()).tree;
+            outbox.effect(Effect::Heard(tree, Standing { is_wanted: true, ..Standing::default() }));
+        }
         let progress = match answer {
             Ok((WriteAnswer::Committed(durability), incarnation)) => {
                 Progress::Committed(incarnation, durability)

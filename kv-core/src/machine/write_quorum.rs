@@ -67,6 +67,11 @@ impl WriteQuorum {
         (self.stand_ins.len() - 1) as u8 | STAND_IN
     }
 
+    /// Whether that is the index of a node that stands in.
+    pub(super) fn is_stand_in(&self, index: u8) -> bool {
+        index & STAND_IN != 0
+    }
+
     /// The index of a node that stands in.
     pub(super) fn stand_in(&self, node: NodeId) -> Option<u8> {
         let place = self.stand_ins.iter().position(|stand_in| stand_in.node == node)?;

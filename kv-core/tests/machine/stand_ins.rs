@@ -10,6 +10,7 @@ use kv_core::storage::{Batch, Durability, Storage};
 use kv_core::wire::{AnswerBody, WriteAnswer};
 
 use crate::cluster::{Cluster, Link, key, texts};
+use crate::exchanges::exchange;
 use crate::puts::blind;
 
 /// Five nodes with sloppy quorums, a key, its owners, and the others in the order in which they stand in.
@@ -99,6 +100,29 @@ pub(crate) fn a_copy_whose_owner_has_not_committed_it_is_kept() {
     cluster.isolate(owners[1], Link::AnswerLost);
     deliver(&mut cluster);
     assert!(keeper(&cluster, owners[1]).is_some(), "nobody said that it was committed");
+}
+
+#[test]
+fn a_node_whose_store_was_replaced_stands_in_again_when_it_was_told_how_far_the_owners_are() {
+    let (mut cluster, key, owners, stand_ins) = five();
+    for node in stand_ins {
+        cluster.lose(node);
+    }
+    let put_without = |cluster: &mut Cluster| {
+        [owners[1], owners[2]].map(|owner| cluster.isolate(owner, Link::Refused));
+        let result = cluster.try_put(owners[0], blind(&key, "v"));
+        [owners[1], owners[2]].map(|owner| cluster.isolate(owner, Link::Up));
+        cluster.advance(1_000);
+        result
+    };
+    assert!(!matches!(put_without(&mut cluster), PutResult::Applied(_)), "nobody may take a copy yet");
+    for _ in 0..3 {
+        for node in cluster.nodes.keys().copied().collect::<Vec<_>>() {
+            exchange(&mut cluster, node);
+            cluster.advance(20);
+        }
+    }
+    assert!(matches!(put_without(&mut cluster), PutResult::Applied(_)));
 }
 
 #[test]

@@ -90,7 +90,10 @@ fn a_damaged_store_is_set_aside_and_the_node_does_not_vote_before_it_has_what_th
     let third = start_member(parent.path(), &members, 3);
     let pids = watch.join().unwrap();
     let lacking = epochs(&third);
-    if lacking["recovering"] != 0 {
+    // On a machine that is slow enough it may have recovered before the others stood still. Then this shows nothing, and says so.
+    if lacking["recovering"] == 0 {
+        eprintln!("it recovered before the others stood still: that it does not vote was not seen");
+    } else {
         let get = third.kv(&["get", "key 1", "--r", "one", "--timeout", "1s"]);
         assert_eq!(get.code, Some(5), "it voted: {get:?}");
     }

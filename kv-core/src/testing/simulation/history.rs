@@ -27,16 +27,28 @@ pub(super) struct KeyHistory {
     /// Pages of keys without values that showed it. One that does not show it is a read that showed nothing.
     pub(super) listed: Vec<Listed>,
     pub(super) handed_on: Vec<HandedOn>,
-    /// When the store of an owner was put back as it once was.
-    pub(super) restored_us: Vec<u64>,
+    /// From when until when the store of an owner was one that had been put back as it once was, and did not have again what the others have.
+    pub(super) restored: Vec<Restored>,
 }
 
 impl KeyHistory {
-    /// Whether an owner may have acknowledged `write` and not have it when it was read until `until_us`, because its store was put back as it
+    /// Whether an owner may have acknowledged `write` and not have it at some time between two, because its store was put back as it
     /// once was; it does not know that before it has met the others.
-    pub(super) fn is_forgotten(&self, write: &Write, until_us: u64) -> bool {
-        self.restored_us.iter().any(|at_us| write.start_us <= *at_us && *at_us <= until_us)
+    pub(super) fn is_forgotten(&self, write: &Write, (from_us, until_us): (u64, u64)) -> bool {
+        let forgets = |restored: &Restored| {
+            write.start_us <= restored.at_us && restored.at_us <= until_us && from_us <= restored.whole_us
+        };
+        self.restored.iter().any(forgets)
     }
+}
+
+/// A store of an owner that was put back as it once was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Restored {
+    pub(super) node: usize,
+    pub(super) at_us: u64,
+    /// When it had again what the others have, or later.
+    pub(super) whole_us: u64,
 }
 
 /// What an owner showed before a put through it that replaced nothing and that all owners acknowledged, and what one of them showed after it.

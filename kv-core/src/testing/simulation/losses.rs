@@ -7,7 +7,7 @@ use crate::record::{CellView, Record};
 use crate::replica::{StoreIdentity, mark_replacement, read_copies};
 use crate::storage::{Batch, Durability, Storage};
 use crate::testing::simulation::disk::FaultyDisk;
-use crate::testing::simulation::history::WriteOutcome;
+use crate::testing::simulation::history::{Restored, WriteOutcome};
 use crate::testing::simulation::node::node_id;
 use crate::testing::simulation::stores::entries;
 use crate::testing::simulation::world::World;
@@ -50,7 +50,7 @@ impl World {
         let now_us = self.fabric.now_us;
         for (key, history) in self.keys.iter().zip(&mut self.history.keys) {
             if key.owners.contains(&node) {
-                history.restored_us.push(now_us);
+                history.restored.push(Restored { node, at_us: now_us, whole_us: u64::MAX });
             }
         }
         Some(format!("an old copy of the store of node {node} is put in its place"))
@@ -66,6 +66,10 @@ impl World {
         for node in 0..self.nodes.len() {
             if self.stores.is_behind[node] && self.has_caught_up(node) {
                 self.stores.is_behind[node] = false;
+                let now_us = self.fabric.now_us;
+                let all = self.history.keys.iter_mut().flat_map(|key| &mut key.restored);
+                all.filter(|restored| restored.node == node && restored.whole_us == u64::MAX)
+                    .for_each(|restored| restored.whole_us = now_us);
             }
         }
     }

@@ -207,7 +207,7 @@ impl Simulation {
             reads: Vec::new(),
             listed: Vec::new(),
             handed_on: Vec::new(),
-            restored_us: Vec::new(),
+            restored: Vec::new(),
         });
         let mut world = World {
             history: History::new(history.collect()),

@@ -1,6 +1,10 @@
 use crate::nemesis::history::{Get, Put, Replaces, WriteId};
 use crate::nemesis::judge::key::{KeyHistory, may_be_there};
 
+/// How long a request may wait at a node that stands still after its client gave up, and be run all the same: longer than any fault of a run, and the time
+/// that an operation has.
+const STANDSTILL_US_MAX: u64 = 20_000_000;
+
 /// For each write of a key, the writes that it replaced: those that it certainly did, and those that it may have.
 #[derive(Debug)]
 pub(super) struct Pasts {
@@ -70,7 +74,7 @@ impl Pasts {
             // It has found what was there when it read, which may be long after its client gave up: its request may have waited for a node
             // that stood still. Whoever shows it shows that it had read by then.
             Replaces::Overwrite(None) => {
-                let read_by = first_shown(key, put.write);
+                let read_by = first_shown(key, put.write).min(put.end_us + STANDSTILL_US_MAX);
                 for (other, candidate) in key.puts.iter().enumerate() {
                     if other != place && candidate.begin_us < read_by {
                         possible.insert(other);

@@ -24,7 +24,7 @@ pub(super) fn check(key: &KeyHistory, pasts: &Pasts, violations: &mut Vec<Violat
                 && !write.is_retried
                 && write.end_us < overwrite.start_us
                 && overwrite.r + write.w > key.replicas
-                && !key.is_forgotten(write, overwrite.end_us);
+                && !key.is_forgotten(write, (overwrite.start_us, overwrite.end_us));
             if is_due
                 && !pasts.certain(place).contains(other)
                 && !may_have_left(key, pasts, other, overwrite.end_us)

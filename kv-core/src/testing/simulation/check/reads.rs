@@ -68,7 +68,7 @@ fn due(key: &KeyHistory, pasts: &Pasts, (start_us, end_us, r): (u64, u64, usize)
     let mut due = pasts.empty();
     for (place, write) in key.writes.iter().enumerate() {
         let acknowledged = matches!(write.outcome, WriteOutcome::Applied(..));
-        let is_met = r + write.w > key.replicas && !key.is_forgotten(write, end_us);
+        let is_met = r + write.w > key.replicas && !key.is_forgotten(write, (start_us, end_us));
         if acknowledged && write.end_us < start_us && (is_final || is_met) {
             due.insert(place);
         }

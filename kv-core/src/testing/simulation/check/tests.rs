@@ -52,7 +52,7 @@ fn found_where(by_stamp: bool, writes: Vec<Write>, reads: Vec<Read>) -> Vec<Chec
         reads,
         listed: Vec::new(),
         handed_on: Vec::new(),
-        restored_us: Vec::new(),
+        restored: Vec::new(),
     };
     check_history(&History::new(vec![key])).into_iter().map(|violation| violation.check).collect()
 }
@@ -138,7 +138,7 @@ fn a_record_that_did_not_travel_whole_is_found() {
             reads,
             listed: Vec::new(),
             handed_on,
-            restored_us: Vec::new(),
+            restored: Vec::new(),
         };
         let violations = check_history(&History::new(vec![key]));
         violations.into_iter().map(|violation| violation.check).collect::<Vec<_>>()
