@@ -279,7 +279,8 @@ impl PutWork {
             && self.quorum.is_stand_in(index)
         {
             // It was not told how far the owners are: it took another's place, and epochs did not have to end since. Now one has to.
-            let tree = LeafId::of(self.target.bucket.id, self.target.token, step.view.layout.partitioning()).tree;
+            let tree =
+                LeafId::of(self.target.bucket.id, self.target.token, step.view.layout.partitioning()).tree;
             outbox.effect(Effect::Heard(tree, Standing { is_wanted: true, ..Standing::default() }));
         }
         let progress = match answer {
