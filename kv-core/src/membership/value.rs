@@ -42,8 +42,8 @@ pub struct Membership {
     swim: Swim,
     wishes: Wishes,
     states: BTreeMap<NodeId, Liveness>,
-    /// The last life of each member that was heard of.
-    identities: BTreeMap<NodeId, PeerIdentity>,
+    /// Where each member that was up was reached last.
+    addresses: BTreeMap<NodeId, String>,
     /// Since when a member is suspected.
     suspected: BTreeMap<NodeId, u64>,
     probe_period_us: u64,
@@ -95,7 +95,7 @@ impl Membership {
             swim: Foca::new(identity, config(limits), random, PostcardCodec),
             wishes: Wishes { now_us: 0, packets: Vec::new(), moved: Vec::new(), timers: Timers::new() },
             states: BTreeMap::new(),
-            identities: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             suspected: BTreeMap::new(),
             probe_period_us: limits.probe_period_ms * 1_000,
             suspicion_us: limits.suspicion_ms * 1_000,
@@ -184,6 +184,8 @@ impl Membership {
         let _ = self.swim.apply_many(stuck.into_iter(), true, &mut self.wishes);
     }
 
+    /// Calls members that are not up, each by the last life of it that was heard of, also if only the end of that was: a member that is in
+    /// an earlier one outbids it then (see `outbid`), and would be taken for dead for as long as the other is remembered if it did not know.
     fn announce(&mut self, layout: &Layout) {
         let own = self.swim.identity().node;
         let absent = |node: NodeId| node != own && self.liveness(node) != Liveness::Up;
@@ -192,9 +194,10 @@ impl Membership {
             .iter()
             .filter(|member| absent(member.id))
             .map(|member| {
+                let heard = self.swim.iter_membership_state().find(|heard| heard.id().node == member.id);
                 let address = member.address.clone();
-                let unknown = PeerIdentity { node: member.id, generation: 0, address };
-                self.identities.get(&member.id).cloned().unwrap_or(unknown)
+                let unheard = PeerIdentity { node: member.id, generation: 0, address };
+                heard.map_or(unheard, |heard| heard.id().clone())
             })
             .collect();
         // All of them at first, then a few at a time, each in its turn.
@@ -224,8 +227,8 @@ impl Membership {
             }
         }
         for identity in self.wishes.moved.drain(..) {
-            let known = self.identities.insert(identity.node, identity.clone());
-            if known.is_none_or(|known| known.address != identity.address) {
+            let known = self.addresses.insert(identity.node, identity.address.clone());
+            if known.is_none_or(|known| known != identity.address) {
                 effects.push(MembershipEffect::Moved(identity.node, identity.address));
             }
         }

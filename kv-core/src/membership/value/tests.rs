@@ -146,6 +146,21 @@ fn a_node_whose_next_life_is_numbered_below_its_last_comes_back_all_the_same() {
     assert!(cluster.moved.contains(&(NodeId(1), NodeId(3), "node-3:2".to_string())));
 }
 
+/// Found by simulation, seed 111485: it was called by a life of which nobody but the caller's peers had ever heard, and so never outbid the last.
+#[test]
+fn a_node_comes_back_also_where_only_the_end_of_its_last_life_was_heard() {
+    let mut cluster = Cluster::new(3, 2);
+    let last = PeerIdentity { node: NodeId(3), generation: 1_000_000, address: "node-3:1".into() };
+    let second = cluster.nodes.get_mut(&NodeId(2)).unwrap();
+    let ended = Member::new(last, 0, State::Down);
+    second.swim.apply_many([ended].into_iter(), false, &mut second.wishes).unwrap();
+    cluster.start(3, 5, "node-3:1");
+    cluster.run_for(12);
+    for (node, other) in [(1, 3), (2, 3), (3, 1), (3, 2)] {
+        assert_eq!(cluster.liveness(node, other), Liveness::Up, "{other} at {node}");
+    }
+}
+
 #[test]
 fn a_short_silence_is_suspicious_and_forgiven() {
     let mut cluster = Cluster::new(3, 3);
