@@ -2,7 +2,7 @@
 
 use clap::Args;
 use kv_core::bucket::{Quorum, QuorumMode};
-use kv_core::command::{Get, GetAnswer, ReadOptions};
+use kv_core::command::{Get, GetAnswer, ReadOptions, ReadRepair};
 use serde_json::{Value, json};
 
 use super::arguments::{KeyArguments, parse_mode};
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Print the context instead of the value, for kv put --context
     #[arg(long)]
     context: bool,
+    /// Bring the replicas that are behind up to date before the answer, not after it
+    #[arg(long)]
+    repair: bool,
     /// Say on standard error who answered with what
     #[arg(long)]
     explain: bool,
@@ -46,7 +49,7 @@ pub(super) async fn run(
         quorum: arguments.quorum,
         timeout_ms: session.timeout_ms(),
         explain: arguments.explain,
-        ..ReadOptions::default()
+        repair: if arguments.repair { ReadRepair::Foreground } else { ReadRepair::Background },
     };
     let get = Get { bucket: arguments.key.bucket.clone(), key: key.clone(), options };
     let answer = session.client.get(get).await?;

@@ -27,6 +27,7 @@ fn keys_and_values_may_be_any_bytes() {
     assert_eq!(dev.kv(["get", "empty"]).with_code(0).raw, b"");
     dev.kv(["put", "minus", "-5"]).with_code(0);
     assert_eq!(dev.kv(["get", "minus"]).with_code(0).out, "-5");
+    assert_eq!(dev.kv(["get", "minus", "--repair"]).with_code(0).out, "-5");
 }
 
 #[test]
