@@ -20,6 +20,10 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod errors;
 mod lmdb;
+mod lock;
+mod logged;
 
 pub use lmdb::{Creation, LmdbOptions, LmdbStorage, read_through};
+pub use logged::{LogOptions, LoggedStorage, logged};

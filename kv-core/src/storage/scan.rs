@@ -71,6 +71,13 @@ impl Page {
         !self.is_full()
     }
 
+    /// An empty page with the bounds of this one that are left, for what is to be looked through before it is pushed here.
+    #[must_use]
+    pub fn like(&self) -> Self {
+        let bytes_max = self.bytes_max.saturating_sub(self.bytes.len());
+        Page::new(self.entries_max.saturating_sub(self.entries.len()), bytes_max)
+    }
+
     /// Whether the page has reached one of its bounds: then there may be more in the range.
     pub fn is_full(&self) -> bool {
         self.entries.len() >= self.entries_max || self.bytes.len() >= self.bytes_max

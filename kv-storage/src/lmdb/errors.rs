@@ -1,28 +1,10 @@
-use std::io;
 use std::path::Path;
 
 use heed::{Error as HeedError, MdbError};
 use kv_core::error::{Error, ErrorKind};
 use kv_core::storage::StorageError;
 
-pub(super) fn unusable(message: String) -> Error {
-    Error::new(ErrorKind::StorageUnusable, message)
-}
-
-pub(super) fn damaged(message: String) -> Error {
-    Error::new(ErrorKind::StorageDamaged, message)
-}
-
-/// `StorageUnusable` for what the operating system said about `path`.
-pub(super) fn unusable_io(what: &str, path: &Path, error: io::Error) -> Error {
-    let hint = match error.kind() {
-        io::ErrorKind::PermissionDenied => ": give this user the right to",
-        io::ErrorKind::ReadOnlyFilesystem => ": the volume is mounted read-only",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on the volume",
-        _ => "",
-    };
-    unusable(format!("{what} {}{hint}", path.display())).with_source(error)
-}
+use crate::errors::{damaged, unusable, unusable_io};
 
 /// Why LMDB did not open the store in `directory`.
 pub(super) fn open_error(directory: &Path, error: HeedError) -> Error {

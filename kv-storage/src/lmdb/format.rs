@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kv_core::error::{Error, ErrorKind};
 
-use super::errors::unusable_io;
+use crate::errors::unusable_io;
 
 const FORMAT_FILE: &str = "FORMAT";
 const PREFIX: &str = "kv-storage lmdb ";

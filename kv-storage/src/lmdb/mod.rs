@@ -9,7 +9,6 @@ mod environment;
 mod open;
 
 mod format;
-mod lock;
 
 mod errors;
 mod free_space;

@@ -6,9 +6,10 @@ use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, WithTls};
 use kv_core::error::{Error, ErrorKind};
 
-use super::errors::{damaged, open_error, unusable, unusable_io};
-use super::lock::DirectoryLock;
+use super::errors::open_error;
 use super::{Creation, LmdbOptions, format};
+use crate::errors::{damaged, unusable, unusable_io};
+use crate::lock::DirectoryLock;
 
 const DATA_FILE: &str = "data.mdb";
 

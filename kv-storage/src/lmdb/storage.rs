@@ -14,8 +14,8 @@ use super::LmdbOptions;
 use super::environment::Environment;
 use super::errors::{leaves_store_clean, read_error};
 use super::free_space::free_space;
-use super::lock::DirectoryLock;
 use super::open::{Entries, Opened, open};
+use crate::lock::DirectoryLock;
 
 /// Waits for the device that one commit makes: the pages, then the meta page that points to them.
 const SYNCS_PER_COMMIT: u64 = 2;

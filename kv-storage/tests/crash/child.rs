@@ -2,14 +2,23 @@ use std::env;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::engine::Engine;
 use crate::writer::{DIRECTORY, END, FIRST};
 
 /// Makes `command` the writing process for the batches from `first` to before `end`; `command` may be a tracer that takes
 /// the program behind its own arguments.
-pub(crate) fn writing(mut command: Command, directory: &Path, first: usize, end: usize) -> Command {
+pub(crate) fn writing(
+    engine: Engine,
+    mut command: Command,
+    directory: &Path,
+    first: usize,
+    end: usize,
+) -> Command {
+    let (variable, value) = engine.env();
     command
         .args(["--exact", "writer::writes_batches_until_it_is_killed", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
+        .env(variable, value)
         .env(FIRST, first.to_string())
         .env(END, end.to_string())
         .stdin(Stdio::null())

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::batches::BATCHES;
 use crate::child;
 use crate::directory;
+use crate::engine::Engine;
 use crate::model::Model;
 use crate::strace::{self, Call, Injection, STORE};
 
@@ -67,7 +68,8 @@ fn kill_during_creation(calls: &[Call]) -> usize {
 fn kill_during(plan: &Plan, batches: Range<usize>) -> usize {
     let place = directory();
     let store = place.path().join(STORE);
-    let prepare = child::writing(Command::new(child::program()), &store, 0, batches.start).output();
+    let prepare =
+        child::writing(Engine::Lmdb, Command::new(child::program()), &store, 0, batches.start).output();
     assert!(prepare.unwrap().status.success());
     let mut model = Model::after(batches.start);
     let mut kills = 0;

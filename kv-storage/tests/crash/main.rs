@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod batches;
+mod engine;
 mod random;
 mod writer;
 
@@ -13,6 +14,7 @@ mod strace;
 
 mod device_errors;
 mod kill_points;
+mod logged;
 mod random_kills;
 
 use std::path::Path;

@@ -1,19 +1,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kv_core::storage::{Batch, Change, Page, ScanRange, Storage};
-use kv_storage::{LmdbOptions, LmdbStorage};
+use kv_core::storage::{Batch, Change, Page, ScanRange};
 
 use crate::batches::batch;
+use crate::engine::Engine;
 
 /// What a store has to hold after a number of batches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
+    engine: Engine,
     map: BTreeMap<Vec<u8>, Vec<u8>>,
     batches: usize,
 }
 
 impl Model {
+    /// An empty store of that engine.
+    pub(crate) fn of(engine: Engine) -> Self {
+        Model { engine, ..Model::default() }
+    }
+
     /// The state before the first of `batches` that is not in it.
     pub(crate) fn after(batches: usize) -> Self {
         let mut model = Model::default();
@@ -27,7 +33,7 @@ impl Model {
     pub(crate) fn is_stored(directory: &Path, batches: &[usize]) -> bool {
         let mut model = Model::default();
         batches.iter().for_each(|number| model.apply(&batch(*number)));
-        read(directory) == model.map
+        read(Engine::Lmdb, directory) == model.map
     }
 
     /// Batches in the state.
@@ -68,7 +74,7 @@ impl Model {
             assert_eq!(*number, self.batches, "acknowledged out of order, {context}");
             self.advance();
         }
-        let found = read(directory);
+        let found = read(self.engine, directory);
         if found == self.map {
             return;
         }
@@ -81,8 +87,8 @@ impl Model {
     }
 }
 
-fn read(directory: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let storage = LmdbStorage::open(directory, &LmdbOptions::default()).expect("the store opens");
+fn read(engine: Engine, directory: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let storage = engine.without_thread().open(directory);
     let mut page = Page::new(usize::MAX, usize::MAX);
     storage.scan(ScanRange::new(b"", b""), &mut page).expect("scan");
     let entries = page.entries().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();

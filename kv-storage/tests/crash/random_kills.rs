@@ -5,6 +5,7 @@ use std::process::{Child, Command};
 use crate::batches::BATCHES;
 use crate::child;
 use crate::directory;
+use crate::engine::Engine;
 use crate::model::Model;
 use crate::random::Random;
 use crate::strace::STORE;
@@ -24,7 +25,8 @@ fn two_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
             model = Model::default();
         }
         let store = place.path().join(STORE);
-        let command = child::writing(Command::new(child::program()), &store, model.batches(), BATCHES);
+        let command =
+            child::writing(Engine::Lmdb, Command::new(child::program()), &store, model.batches(), BATCHES);
         let acknowledged = kill_after(command, random.below(12) as usize, random.below(60_000));
         let known = model.batches() + acknowledged.len();
         model.check(&store, &acknowledged, &format!("after random kill {kill}"));
@@ -34,7 +36,7 @@ fn two_hundred_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
 }
 
 /// Starts the writing process, kills it after a number of lines and of turns of a loop, and returns what it acknowledged.
-fn kill_after(mut command: Command, lines: usize, turns: u64) -> Vec<usize> {
+pub(crate) fn kill_after(mut command: Command, lines: usize, turns: u64) -> Vec<usize> {
     let mut process: Child = command.spawn().expect("the writing process starts");
     let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
     let mut said = String::new();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::child;
+use crate::engine::Engine;
 
 /// Calls that change what is on the device, or wait for it.
 const DURABLE: &str = "write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync,sync_file_range,msync,ftruncate,fallocate,\
@@ -57,6 +58,17 @@ pub(crate) fn is_available(test: &str) -> bool {
 
 /// Runs the writing process under strace on a store in `place`.
 pub(crate) fn run(place: &Path, first: usize, end: usize, injection: Option<&Injection<'_>>) -> Run {
+    run_engine(Engine::Lmdb, place, first, end, injection)
+}
+
+/// The same with a store of that engine.
+pub(crate) fn run_engine(
+    engine: Engine,
+    place: &Path,
+    first: usize,
+    end: usize,
+    injection: Option<&Injection<'_>>,
+) -> Run {
     let log = PathBuf::from(format!("{}.strace", place.display()));
     let mut strace = Command::new("strace");
     // Not with --seccomp-bpf: strace 6.1 then injects nothing.
@@ -66,7 +78,8 @@ pub(crate) fn run(place: &Path, first: usize, end: usize, injection: Option<&Inj
         strace.arg("-e").arg(format!("inject={name}:{what}:when={when}"));
     }
     strace.arg(child::program());
-    let output = child::writing(strace, &place.join(STORE), first, end).output().expect("strace runs");
+    let output =
+        child::writing(engine, strace, &place.join(STORE), first, end).output().expect("strace runs");
     let text = fs::read_to_string(&log).expect("the log of strace");
     fs::remove_file(&log).expect("the log of strace");
     Run { output, calls: calls_of_writer(&text, &place.display().to_string()) }

@@ -3,10 +3,10 @@
 use std::env;
 use std::path::PathBuf;
 
-use kv_core::storage::{CommitError, Durability, Storage};
-use kv_storage::{LmdbOptions, LmdbStorage};
+use kv_core::storage::{CommitError, Durability};
 
 use crate::batches::batch;
+use crate::engine::Engine;
 
 pub(crate) const DIRECTORY: &str = "KV_CRASH_DIRECTORY";
 pub(crate) const FIRST: &str = "KV_CRASH_FIRST";
@@ -23,7 +23,7 @@ fn writes_batches_until_it_is_killed() {
     println!("\nopening");
     println!("the store");
     println!("in this thread");
-    let storage = LmdbStorage::open(PathBuf::from(directory), &LmdbOptions::default()).unwrap();
+    let storage = Engine::from_env().open(&PathBuf::from(directory));
     for number in number(FIRST)..number(END) {
         match storage.write(&batch(number), Durability::Synced) {
             Ok(()) => println!("ack {number}"),

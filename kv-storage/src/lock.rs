@@ -3,19 +3,19 @@ use std::path::Path;
 
 use kv_core::error::Error;
 
-use super::errors::{unusable, unusable_io};
+use crate::errors::{unusable, unusable_io};
 
 const LOCK_FILE: &str = "LOCK";
 
 /// The exclusive right to a store's directory, given back when dropped or when the process ends. LMDB itself would let several
 /// processes write.
 #[derive(Debug)]
-pub(super) struct DirectoryLock {
+pub(crate) struct DirectoryLock {
     file: File,
 }
 
 impl DirectoryLock {
-    pub(super) fn take(directory: &Path) -> Result<Self, Error> {
+    pub(crate) fn take(directory: &Path) -> Result<Self, Error> {
         let path = directory.join(LOCK_FILE);
         let opened = File::options().create(true).truncate(false).write(true).open(&path);
         let file = opened.map_err(|error| unusable_io("cannot write", &path, error))?;
@@ -31,7 +31,7 @@ impl DirectoryLock {
     }
 
     /// A file on the store's device.
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 }
