@@ -152,7 +152,7 @@ fn a_node_comes_back_also_where_only_the_end_of_its_last_life_was_heard() {
     let mut cluster = Cluster::new(3, 2);
     let last = PeerIdentity { node: NodeId(3), generation: 1_000_000, address: "node-3:1".into() };
     let second = cluster.nodes.get_mut(&NodeId(2)).unwrap();
-    let ended = Member::new(last, 0, State::Down);
+    let ended = foca::Member::new(last, 0, State::Down);
     second.swim.apply_many([ended].into_iter(), false, &mut second.wishes).unwrap();
     cluster.start(3, 5, "node-3:1");
     cluster.run_for(12);
