@@ -1,4 +1,4 @@
-//! Storage engines for `kv_core`: [`LmdbStorage`], a memory-mapped B+tree.
+//! Storage engines for `kv_core`: [`LmdbStorage`], a memory-mapped B+tree, and [`logged`], a commit log before any of them.
 //!
 //! ```
 //! use kv_core::storage::{Batch, Durability, Storage};

@@ -78,7 +78,8 @@ pub struct StorageStats {
 ///   a batch that was being written is there entirely or not at all.
 /// - `S-10`: (`durable`) a store that is open cannot be opened a second time; it can after it was dropped.
 /// - `S-11`: reads run from several threads while writes run, one at a time but each from whichever thread, without error.
-/// - `S-12`: `stats` counts entries exactly while no write runs: a put of a new key adds one, an overwrite and the removal of an
+/// - `S-12`: `stats` counts entries exactly while no write runs (a layer that would have to look for each may estimate those of its own
+///   that are more than a thousand): a put of a new key adds one, an overwrite and the removal of an
 ///   absent key change nothing.
 pub trait Storage: Debug + Send + Sync + 'static {
     /// What the engine can do.

@@ -1,5 +1,7 @@
 //! A commit log and a memory table before any storage.
 
+mod count;
+mod inner;
 mod log;
 mod marker;
 mod open;

@@ -10,7 +10,7 @@ use super::log::{Log, Writing};
 use super::marker::{self, Marker};
 use super::record::{self, Found};
 use super::segment::{self, Header, Segment};
-use super::spares::Spares;
+use super::spares::{PREFIX, Spares};
 use super::table::Table;
 use crate::errors::{damaged, unusable, unusable_io};
 use crate::lock::DirectoryLock;
@@ -18,7 +18,6 @@ use crate::lock::DirectoryLock;
 const SEGMENT_BYTES_MIN: usize = 16 << 10;
 /// Offsets in a table have 32 bits.
 pub(super) const SEGMENT_BYTES_MAX: usize = 2 << 30;
-const PREFIX: &str = "segment-";
 
 /// A log as it was found, or made.
 #[derive(Debug)]
@@ -211,11 +210,6 @@ fn record_behind(bytes: &[u8], header: Header, end: usize) -> Option<usize> {
             .and_then(|bytes| record::find(bytes, header.salt))
             .is_some_and(|found| found.link.synced > end as u64)
     })
-}
-
-/// The name of a new segment's file.
-pub(super) fn name(number: u64) -> String {
-    format!("{PREFIX}{number}")
 }
 
 fn number_in_name(path: &Path) -> Option<u64> {

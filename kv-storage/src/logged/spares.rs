@@ -1,8 +1,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::open::name;
 use super::segment::Segment;
+
+/// What the names of segments begin with; a number follows.
+pub(super) const PREFIX: &str = "segment-";
 
 /// Most segments that are kept to be written over.
 const MOST: usize = 2;
@@ -41,7 +43,7 @@ impl Spares {
 
     /// Where another one in which so many bytes have room can be made, and how large.
     pub(super) fn next(&mut self, bytes: usize) -> (PathBuf, usize) {
-        let path = self.directory.join(name(self.next));
+        let path = self.directory.join(format!("{PREFIX}{}", self.next));
         self.next += 1;
         (path, self.segment_bytes.max(bytes.next_multiple_of(4_096)))
     }
